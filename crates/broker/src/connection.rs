@@ -1,0 +1,1 @@
+//! One connection: frames in, ordered replies out, bounded bytes in flight.

@@ -1,0 +1,51 @@
+//! What a handler knows of the request beside its body.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ottla_codec::StrBytes;
+use ottla_codec::api::Api;
+
+use crate::state::BrokerState;
+
+/// Who sends a request. Authentication comes with security; the seam is here, so that every request has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Principal(pub Arc<str>);
+
+impl Principal {
+    /// `User:ANONYMOUS`, as Kafka names the user of an unauthenticated connection.
+    pub fn anonymous() -> Principal {
+        Principal(Arc::from("User:ANONYMOUS"))
+    }
+}
+
+/// A connection, as requests see it.
+#[derive(Debug)]
+pub(crate) struct ConnectionInfo {
+    /// Unique in this process.
+    pub id: u64,
+    /// The peer.
+    pub peer: SocketAddr,
+    /// The listener's name: decides which address Metadata advertises.
+    pub listener: Arc<str>,
+}
+
+/// A request's surroundings.
+#[derive(Clone)]
+pub(crate) struct RequestContext {
+    /// The broker.
+    pub broker: Arc<BrokerState>,
+    /// The connection.
+    pub connection: Arc<ConnectionInfo>,
+    /// The API.
+    pub api: Api,
+    /// Its version, one that [`Api::versions`] has.
+    pub version: i16,
+    /// Echoed in the response.
+    pub correlation_id: i32,
+    /// The client's name for itself.
+    pub client_id: Option<StrBytes>,
+    /// Who asks.
+    #[expect(dead_code, reason = "authorisation comes with security")]
+    pub principal: Principal,
+}

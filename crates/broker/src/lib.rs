@@ -1,0 +1,19 @@
+//! The broker: listeners, connections, dispatch, handlers, background tasks, settings.
+//!
+//! Invariants: a handler validates, asks the store or a coordinator, and replies; it knows nothing of bytes on the wire or in files.
+//! The synchronous part of a request runs in the order in which its connection sent it; waiting does not block the next one;
+//! replies leave in request order.
+
+pub mod settings;
+
+mod connection;
+mod context;
+mod dispatch;
+mod groups;
+mod handlers;
+mod reply;
+mod server;
+mod state;
+mod topics;
+
+pub use server::{Broker, StartError};

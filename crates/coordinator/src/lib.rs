@@ -1,0 +1,60 @@
+//! Coordination as pure state machines: an event and the time go in; ops, replies and timers come out.
+//!
+//! Invariants: no I/O, no clock, no thread, no randomness, no tokio (linted by this crate's clippy.toml).
+//! Time and random ids come in with the event. The same inputs give the same outputs, so that a seeded
+//! simulation can replay any history.
+#![forbid(unsafe_code)]
+
+/// The time of an event, both clocks, in milliseconds.
+///
+/// `monotonic_ms` never goes back and drives sessions and timers; `wall_ms` is what is stored and shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds on a clock that never goes back, from an arbitrary start.
+    pub monotonic_ms: u64,
+    /// Milliseconds since the Unix epoch.
+    pub wall_ms: i64,
+}
+
+/// A change of stored state. Those of one [`Effects`] are committed together, whole or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreOp {
+    /// Sets `key` to `value`.
+    Put {
+        /// Which tree.
+        tree: Tree,
+        /// The key.
+        key: Vec<u8>,
+        /// The value.
+        value: Vec<u8>,
+    },
+    /// Removes `key`.
+    Delete {
+        /// Which tree.
+        tree: Tree,
+        /// The key.
+        key: Vec<u8>,
+    },
+}
+
+/// The trees that coordinators store their state in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tree {
+    /// Groups: key is the group id.
+    Groups,
+    /// Committed offsets: key is group id, 0, topic id or name, partition.
+    Offsets,
+    /// The next producer id and the like.
+    Producers,
+}
+
+/// What an event causes: `ops` are committed atomically, then `replies` go out, and `timers` replace those with the same key.
+#[derive(Debug)]
+pub struct Effects<Ticket, Reply, TimerKey> {
+    /// To be committed in one journal record. Empty: replies may leave at once.
+    pub ops: Vec<StoreOp>,
+    /// To be sent once `ops` are durable.
+    pub replies: Vec<(Ticket, Reply)>,
+    /// Timers to set (`Some(monotonic deadline in ms)`) or to clear (`None`).
+    pub timers: Vec<(TimerKey, Option<u64>)>,
+}

@@ -1,0 +1,38 @@
+//! What a partition must know of every batch beside its position: the windows of idempotent producers.
+//! The rules live elsewhere (the coordinator crate); the store calls them under the partition's lock, replays them at recovery,
+//! and keeps their snapshots.
+
+use ottla_codec::ResponseError;
+use ottla_codec::batch::BatchHeader;
+
+/// What to do with a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Append it.
+    New,
+    /// It is there already; answer as then.
+    Duplicate {
+        /// Its base offset.
+        base_offset: i64,
+        /// Its timestamp, -1 for CreateTime.
+        timestamp: i64,
+    },
+}
+
+/// State of one partition, fed with every batch.
+pub trait PartitionState: Send + Sync {
+    /// Decides on a batch that carries a producer id, before it gets an offset.
+    fn check(&mut self, batch: &BatchHeader, now_ms: i64) -> Result<Check, ResponseError>;
+    /// Notes a batch that was appended, with its final offsets. Also called in order at recovery for what the last snapshot does not have.
+    fn appended(&mut self, batch: &BatchHeader, now_ms: i64);
+    /// The state as bytes, or `None` if there is nothing to keep. Taken at a checkpoint.
+    fn snapshot(&self) -> Option<Vec<u8>>;
+    /// Called when appends that were noted are taken back (a failed commit): forget all batches at or after `offset`.
+    fn truncate(&mut self, offset: i64);
+}
+
+/// Makes the state of a partition, empty or from a snapshot.
+pub trait PartitionStateFactory: Send + Sync {
+    /// Empty, or what `snapshot` says; a snapshot that cannot be read is an error with the reason.
+    fn load(&self, snapshot: Option<&[u8]>) -> Result<Box<dyn PartitionState>, String>;
+}
