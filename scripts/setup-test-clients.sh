@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Installs the clients and servers that the end-to-end tests use, into .cache/ (or $OTTLA_CACHE).
+#   setup-test-clients.sh [kcat|java|python|go|node]...     all of them when none is named
+# Safe to run again: what is there and up to date is left alone.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+root=$PWD
+cache=${OTTLA_CACHE:-$root/.cache}
+mkdir -p "$cache"
+cache=$(cd "$cache" && pwd)
+
+# unchanged NAME FILES...: whether NAME was made from these very files. Sets `stamp` for `made`.
+unchanged() {
+    local name=$1
+    shift
+    stamp=$(fingerprint "$@")
+    [ "$(cat "$cache/$name.stamp" 2>/dev/null || true)" = "$stamp" ]
+}
+made() { echo "$stamp" >"$cache/$1.stamp"; }
+
+setup_kcat() { install_package kcat kcat kcat; }
+
+setup_java() {
+    install_package java openjdk-17-jdk-headless openjdk@17
+    install_package javac openjdk-17-jdk-headless openjdk@17
+    install_package mvn maven maven
+    local sources
+    sources=$(find tests/java -name '*.java' -o -name pom.xml | sort)
+    # shellcheck disable=SC2086 # file names without spaces
+    unchanged java $sources && [ -f "$cache/java/driver.jar" ] && return
+    say "Java: Apache Kafka's clients, tools and broker, and the test driver"
+    mkdir -p "$cache/java"
+    mvn -q -B -f tests/java/pom.xml package -DoutputDirectory="$cache/java"
+    made java
+}
+
+setup_python() {
+    install_package python3 "python3 python3-venv" python@3
+    unchanged python tests/python/requirements.txt && [ -x "$cache/python/bin/python" ] && return
+    say "Python: confluent-kafka and aiokafka"
+    if ! python3 -m venv --clear "$cache/python" >/dev/null 2>&1; then
+        # Debian ships venv apart from Python itself.
+        as_root apt-get update -qq
+        as_root apt-get install -y -qq --no-install-recommends python3-venv >&2
+        python3 -m venv --clear "$cache/python"
+    fi
+    "$cache/python/bin/pip" install --quiet --disable-pip-version-check -r tests/python/requirements.txt
+    made python
+}
+
+setup_go() {
+    install_package go golang-go go
+    local sources
+    sources=$(find tests/go -name '*.go' -o -name go.mod -o -name go.sum | sort)
+    # shellcheck disable=SC2086 # file names without spaces
+    unchanged go $sources && [ -x "$cache/go/franz" ] && return
+    say "Go: franz-go and sarama"
+    mkdir -p "$cache/go"
+    (cd tests/go && go build -o "$cache/go/" ./franz ./sarama)
+    made go
+}
+
+setup_node() {
+    install_package node "nodejs npm" node
+    install_package npm npm node
+    unchanged node tests/node/package-lock.json && [ -d "$cache/node/node_modules" ] && return
+    say "Node: kafkajs"
+    mkdir -p "$cache/node"
+    cp tests/node/package.json tests/node/package-lock.json "$cache/node/"
+    npm ci --prefix "$cache/node" --no-fund --no-audit --loglevel=error
+    made node
+}
+
+[ $# -gt 0 ] || set -- kcat java python go node
+for name in "$@"; do
+    case "$name" in
+    kcat | java | python | go | node) "setup_$name" ;;
+    *) fail "no client named '$name': kcat, java, python, go, node" ;;
+    esac
+done
