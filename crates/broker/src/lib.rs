@@ -6,11 +6,14 @@
 
 pub mod settings;
 
+mod cluster;
 mod connection;
 mod context;
 mod dispatch;
 mod groups;
 mod handlers;
+mod listeners;
+mod producer_state;
 mod reply;
 mod server;
 mod state;

@@ -2,8 +2,19 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::settings::BrokerConfig;
+use ottla_codec::StrBytes;
+use ottla_storage::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Cluster;
+use crate::groups::GroupService;
+use crate::listeners;
+use crate::producer_state;
+use crate::settings::{BrokerConfig, Settings};
+use crate::state::BrokerState;
+use crate::topics::TopicService;
 
 /// Why a broker cannot start. Each message names the offending value and the way out.
 #[derive(Debug, thiserror::Error)]
@@ -20,36 +31,96 @@ pub enum StartError {
     },
     #[error(transparent)]
     Settings(#[from] crate::settings::SettingsError),
+    #[error("the task that opens the data directory failed: {0}")]
+    Internal(String),
 }
 
 /// A running broker. Dropping it stops it without a checkpoint; [`Broker::shutdown`] is the graceful way.
 pub struct Broker {
-    _private: (),
+    state: Arc<BrokerState>,
+    data_dir: PathBuf,
+    listeners: Vec<(String, SocketAddr)>,
 }
 
 impl Broker {
     /// Opens the data directory, recovers, listens. Ready for clients when this returns.
-    pub async fn start(_config: BrokerConfig) -> Result<Broker, StartError> {
-        todo!()
+    pub async fn start(config: BrokerConfig) -> Result<Broker, StartError> {
+        let settings = Arc::new(Settings::new(&config)?);
+        let configured = listeners::configured(&config.values)?;
+        // The port first: a port that is taken is the likelier mistake, and nothing is opened for it.
+        let bound = listeners::bind(configured)?;
+        let data_dir = config.data_dir.clone();
+        let store = open_store(&config, &settings).await?;
+        let cluster = Cluster {
+            node_id: settings.current().node_id,
+            cluster_id: StrBytes::from_string(store.cluster_id().to_string()),
+            advertised: bound.iter().map(|b| b.advertised.clone()).collect(),
+        };
+        let state = Arc::new(BrokerState {
+            topics: TopicService::new(store.clone(), settings.clone()),
+            groups: GroupService::new(store.clone(), settings.clone()),
+            store,
+            settings,
+            cluster,
+            shutdown: CancellationToken::new(),
+        });
+        let listeners = bound
+            .iter()
+            .map(|b| (b.name.to_string(), b.address))
+            .collect();
+        Ok(Broker {
+            state,
+            data_dir,
+            listeners,
+        })
     }
+
     /// The addresses that it listens on, by listener name.
     pub fn listeners(&self) -> Vec<(String, SocketAddr)> {
-        todo!()
+        self.listeners.clone()
     }
+
     /// What clients are told to connect to, by listener name: `host:port`.
     pub fn advertised(&self) -> Vec<(String, String)> {
-        todo!()
+        let told = &self.state.cluster.advertised;
+        told.iter()
+            .map(|a| {
+                let host = if a.host.contains(':') {
+                    format!("[{}]", &*a.host)
+                } else {
+                    a.host.to_string()
+                };
+                (a.listener.to_string(), format!("{host}:{}", a.port))
+            })
+            .collect()
     }
+
     /// Where the data is.
     pub fn data_dir(&self) -> PathBuf {
-        todo!()
+        self.data_dir.clone()
     }
+
     /// The cluster's id.
     pub fn cluster_id(&self) -> String {
-        todo!()
+        self.state.cluster.cluster_id.to_string()
     }
+
     /// Answers what is under way, checkpoints, closes. At most about two seconds.
     pub async fn shutdown(self) -> anyhow::Result<()> {
-        todo!()
+        self.state.shutdown.cancel();
+        let store = self.state.store.clone();
+        tokio::task::spawn_blocking(move || store.close()).await??;
+        Ok(())
     }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.state.shutdown.cancel();
+    }
+}
+
+async fn open_store(config: &BrokerConfig, settings: &Arc<Settings>) -> Result<Store, StartError> {
+    let _ = (config, settings, producer_state::factory);
+    Err(StartError::Internal("no store yet".to_string()))
 }

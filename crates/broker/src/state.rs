@@ -1,7 +1,13 @@
 //! What all requests share.
 
-use ottla_storage::Store;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use ottla_codec::StrBytes;
+use ottla_storage::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Cluster;
 use crate::groups::GroupService;
 use crate::settings::Settings;
 use crate::topics::TopicService;
@@ -11,9 +17,27 @@ pub(crate) struct BrokerState {
     /// The log and the catalogue.
     pub store: Store,
     /// The effective settings, dynamic ones included.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     /// Creation, deletion and checks of topics, one place for CreateTopics and auto-creation.
     pub topics: TopicService,
     /// Group coordination: the pure machine of `ottla-coordinator`, its timers, its commits.
     pub groups: GroupService,
+    /// This node, its cluster and its advertised addresses.
+    pub cluster: Cluster,
+    /// Cancelled when the broker stops: waits of requests and background tasks end then.
+    pub shutdown: CancellationToken,
+}
+
+impl BrokerState {
+    /// Host and port that clients of `listener` are told to connect to.
+    pub fn advertised(&self, listener: &str) -> (StrBytes, i32) {
+        self.cluster.advertised(listener)
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn wall_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }

@@ -64,6 +64,10 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Parses and checks what is given; what is not given has its default.
+    pub fn new(_config: &BrokerConfig) -> Result<Settings, SettingsError> {
+        todo!()
+    }
     /// The settings as they are now.
     pub fn current(&self) -> Arc<Effective> {
         self.current.load_full()
