@@ -18,6 +18,7 @@ pub mod produce;
 pub mod records;
 pub mod request;
 pub mod response;
+mod wire;
 
 pub use kafka_protocol::ResponseError;
 pub use kafka_protocol::messages;

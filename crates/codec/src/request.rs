@@ -29,9 +29,18 @@ pub enum RequestError {
 /// Decodes a body of `api` in `version`. Memory stays within a small multiple of `body.len()`;
 /// trailing bytes are an error, as in Kafka.
 pub fn decode<R: Request + Decodable>(
-    _api: Api,
-    _version: i16,
-    _body: Bytes,
+    api: Api,
+    version: i16,
+    mut body: Bytes,
 ) -> Result<R, RequestError> {
-    todo!()
+    let error = |reason: String| RequestError::Body {
+        api: api.name(),
+        version,
+        reason,
+    };
+    let request = R::decode(&mut body, version).map_err(|e| error(e.to_string()))?;
+    if !body.is_empty() {
+        return Err(error(format!("{} bytes after its end", body.len())));
+    }
+    Ok(request)
 }
