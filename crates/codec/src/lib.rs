@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod batch;
+mod budget;
 pub mod compression;
 pub mod fetch;
 pub mod frame;
