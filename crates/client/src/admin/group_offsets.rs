@@ -1,0 +1,228 @@
+//! OffsetFetch, OffsetCommit and OffsetDelete on behalf of a group without being its member.
+
+use std::collections::BTreeMap;
+
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
+use kafka_protocol::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
+use kafka_protocol::messages::{
+    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetFetchRequest,
+};
+use kafka_protocol::protocol::StrBytes;
+
+use super::groups::group_id;
+use crate::client::Client;
+use crate::error::ClientError;
+use crate::metadata::topic_name;
+use crate::node::Node;
+
+/// Where a group stands in a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// The next offset to read.
+    pub offset: i64,
+    /// The epoch of the record before it, -1 if unknown.
+    pub leader_epoch: i32,
+    /// What the committer left with it.
+    pub metadata: String,
+}
+
+/// Committed offsets by topic and partition.
+pub type CommittedOffsets = BTreeMap<(String, i32), CommittedOffset>;
+
+impl Client {
+    /// Every offset that `group` has committed.
+    pub async fn committed_offsets(
+        &mut self,
+        group: &str,
+    ) -> Result<CommittedOffsets, ClientError> {
+        self.retry(async |client| {
+            let mut node = client.coordinator(group).await?;
+            fetch_committed(&mut node, group, None).await
+        })
+        .await
+    }
+
+    /// Commits offsets for a group that has no members.
+    pub async fn commit_offsets(
+        &mut self,
+        group: &str,
+        offsets: &BTreeMap<(String, i32), i64>,
+    ) -> Result<(), ClientError> {
+        let request = commit_request(group, offsets);
+        self.retry(async |client| {
+            let answer = client.coordinator(group).await?.call(&request).await?;
+            check_commit(group, &answer)
+        })
+        .await
+    }
+
+    /// Forgets a group's offsets of these partitions.
+    pub async fn delete_offsets(
+        &mut self,
+        group: &str,
+        partitions: &[(String, i32)],
+    ) -> Result<(), ClientError> {
+        let mut topics: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+        for (topic, partition) in partitions {
+            let entry = OffsetDeleteRequestPartition::default().with_partition_index(*partition);
+            topics.entry(topic).or_default().push(entry);
+        }
+        let request = OffsetDeleteRequest::default()
+            .with_group_id(group_id(group))
+            .with_topics(
+                topics
+                    .into_iter()
+                    .map(|(topic, partitions)| {
+                        OffsetDeleteRequestTopic::default()
+                            .with_name(topic_name(topic))
+                            .with_partitions(partitions)
+                    })
+                    .collect(),
+            );
+        self.retry(async |client| {
+            let answer = client.coordinator(group).await?.call(&request).await?;
+            let what = || format!("deleting offsets of group {group}");
+            ClientError::check(answer.error_code, None, what)?;
+            for partition in answer.topics.iter().flat_map(|topic| &topic.partitions) {
+                ClientError::check(partition.error_code, None, what)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Asks a coordinator for the offsets of `partitions`, or of all. Partitions without one are left out.
+pub(crate) async fn fetch_committed(
+    node: &mut Node,
+    group: &str,
+    partitions: Option<&BTreeMap<String, Vec<i32>>>,
+) -> Result<CommittedOffsets, ClientError> {
+    let version = node.version::<OffsetFetchRequest>()?;
+    // Version 8 asks for several groups at once (KIP-709).
+    let request = if version >= 8 {
+        let topics = partitions.map(|topics| {
+            topics
+                .iter()
+                .map(|(topic, partitions)| {
+                    OffsetFetchRequestTopics::default()
+                        .with_name(topic_name(topic))
+                        .with_partition_indexes(partitions.clone())
+                })
+                .collect()
+        });
+        OffsetFetchRequest::default().with_groups(vec![
+            OffsetFetchRequestGroup::default()
+                .with_group_id(group_id(group))
+                .with_topics(topics),
+        ])
+    } else {
+        let topics = partitions.map(|topics| {
+            topics
+                .iter()
+                .map(|(topic, partitions)| {
+                    OffsetFetchRequestTopic::default()
+                        .with_name(topic_name(topic))
+                        .with_partition_indexes(partitions.clone())
+                })
+                .collect()
+        });
+        OffsetFetchRequest::default()
+            .with_group_id(group_id(group))
+            .with_topics(topics)
+    };
+    let answer = node.connection().call(version, &request).await?;
+    let what = || format!("offsets of group {group}");
+    ClientError::check(answer.error_code, None, what)?;
+    let mut offsets = CommittedOffsets::new();
+    let mut keep = |topic: &str, index, code, offset, leader_epoch, metadata: Option<&StrBytes>| {
+        ClientError::check(code, None, what)?;
+        if offset >= 0 {
+            let metadata = metadata.map(|m| m.to_string()).unwrap_or_default();
+            offsets.insert(
+                (topic.to_owned(), index),
+                CommittedOffset {
+                    offset,
+                    leader_epoch,
+                    metadata,
+                },
+            );
+        }
+        Ok::<(), ClientError>(())
+    };
+    for topic in &answer.topics {
+        for p in &topic.partitions {
+            keep(
+                &topic.name,
+                p.partition_index,
+                p.error_code,
+                p.committed_offset,
+                p.committed_leader_epoch,
+                p.metadata.as_ref(),
+            )?;
+        }
+    }
+    for group in &answer.groups {
+        ClientError::check(group.error_code, None, what)?;
+        for topic in &group.topics {
+            for p in &topic.partitions {
+                keep(
+                    &topic.name,
+                    p.partition_index,
+                    p.error_code,
+                    p.committed_offset,
+                    p.committed_leader_epoch,
+                    p.metadata.as_ref(),
+                )?;
+            }
+        }
+    }
+    Ok(offsets)
+}
+
+/// A commit by nobody: generation -1 and no member, which is allowed while the group is empty.
+pub(crate) fn commit_request(
+    group: &str,
+    offsets: &BTreeMap<(String, i32), i64>,
+) -> OffsetCommitRequest {
+    let mut topics: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for ((topic, partition), offset) in offsets {
+        topics.entry(topic).or_default().push(
+            OffsetCommitRequestPartition::default()
+                .with_partition_index(*partition)
+                .with_committed_offset(*offset)
+                .with_committed_metadata(Some(StrBytes::default())),
+        );
+    }
+    OffsetCommitRequest::default()
+        .with_group_id(group_id(group))
+        .with_topics(
+            topics
+                .into_iter()
+                .map(|(topic, partitions)| {
+                    OffsetCommitRequestTopic::default()
+                        .with_name(topic_name(topic))
+                        .with_partitions(partitions)
+                })
+                .collect(),
+        )
+}
+
+pub(crate) fn check_commit(group: &str, answer: &OffsetCommitResponse) -> Result<(), ClientError> {
+    for topic in &answer.topics {
+        for partition in &topic.partitions {
+            ClientError::check(partition.error_code, None, || {
+                let (topic, index) = (topic.name.as_str(), partition.partition_index);
+                format!("committing {topic}-{index} for group {group}")
+            })?;
+        }
+    }
+    Ok(())
+}

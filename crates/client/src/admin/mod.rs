@@ -1,0 +1,24 @@
+//! Administration: topics, configs, groups and their offsets, as methods of [`Client`](crate::Client).
+//!
+//! Calls on several things answer for each of them; a failure of one is not a failure of the call.
+
+mod configs;
+mod group_offsets;
+mod groups;
+mod topics;
+
+pub use configs::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource};
+pub use group_offsets::{CommittedOffset, CommittedOffsets};
+pub(crate) use group_offsets::{check_commit, commit_request, fetch_committed};
+pub(crate) use groups::group_id;
+pub use groups::{GroupDescription, GroupListing, GroupMember};
+pub use topics::{CreatedTopic, NewTopic};
+
+use std::time::Duration;
+
+/// How long the broker may take to carry an administrative request out.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+fn admin_timeout_ms() -> i32 {
+    i32::try_from(ADMIN_TIMEOUT.as_millis()).expect("the constant is half a minute")
+}
