@@ -1,1 +1,4 @@
-//! placeholder
+//! What the end-to-end tests share: [`harness`] starts a broker as a process and runs client programs against it.
+//!
+//! `OTTLA_TEST_TARGET=kafka` runs the same tests against Apache Kafka, which shows that a test asks for what is right.
+pub mod harness;

@@ -1,0 +1,302 @@
+//! A broker process: Ottla's binary, or Apache Kafka to compare with.
+
+use std::fs::{self, File, OpenOptions};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::{installed, repository};
+
+/// How long a broker may take until it accepts connections: Apache Kafka on a busy machine is the slow one.
+const START_TIMEOUT: Duration = Duration::from_secs(90);
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Which broker the tests run against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// `ottla serve`, built from this workspace (or `$OTTLA_BIN`).
+    Ottla,
+    /// A single Apache Kafka node, by scripts/kafka.sh.
+    Kafka,
+}
+
+impl Target {
+    /// As `OTTLA_TEST_TARGET` says: `ottla` (the default) or `kafka`.
+    pub fn current() -> Target {
+        match std::env::var("OTTLA_TEST_TARGET").as_deref() {
+            Err(_) | Ok("" | "ottla") => Target::Ottla,
+            Ok("kafka") => Target::Kafka,
+            Ok(other) => panic!("OTTLA_TEST_TARGET={other}: ottla or kafka"),
+        }
+    }
+}
+
+/// A broker process on a free port, with its data in a temporary directory. Killed on drop; when the test fails, the end of
+/// what it said is printed.
+pub struct Broker {
+    target: Target,
+    port: u16,
+    settings: Vec<String>,
+    dir: TempDir,
+    running: Option<Running>,
+}
+
+struct Running {
+    child: Child,
+    reaper: Child,
+}
+
+impl Broker {
+    /// Starts a broker with default settings and waits until it accepts connections.
+    pub fn start() -> Broker {
+        Broker::start_with(&[])
+    }
+
+    /// The same with broker settings, each `name=value`.
+    pub fn start_with(settings: &[&str]) -> Broker {
+        Broker::start_target(Target::current(), settings)
+    }
+
+    /// The same for a target of one's own choice.
+    pub fn start_target(target: Target, settings: &[&str]) -> Broker {
+        let mut broker = Broker {
+            target,
+            port: free_port(),
+            settings: settings.iter().map(|s| (*s).to_owned()).collect(),
+            dir: tempfile::Builder::new()
+                .prefix("ottla-e2e-")
+                .tempdir()
+                .expect("a temporary directory can be made"),
+            running: None,
+        };
+        broker.launch();
+        broker
+    }
+
+    /// `127.0.0.1:port`, for clients.
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The port that it listens on, the same after a restart.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.running
+            .as_ref()
+            .expect("the broker is running")
+            .child
+            .id()
+    }
+
+    /// The directory with a partition's segment files.
+    pub fn partition_dir(&self, topic: &str, partition: i32) -> PathBuf {
+        let topics = match self.target {
+            Target::Ottla => self.data_dir().join("topics"),
+            Target::Kafka => self.data_dir().join("logs"),
+        };
+        topics.join(format!("{topic}-{partition}"))
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// SIGKILL: no chance to write anything more.
+    pub fn kill(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            running.child.kill().expect("an own child can be killed");
+            running.child.wait().expect("an own child can be awaited");
+            running.dismiss_reaper();
+        }
+    }
+
+    /// SIGTERM, and waits for the end. Panics when it takes more than a minute.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let mut running = self.running.take().expect("the broker is running");
+        signal("TERM", running.child.id());
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        loop {
+            if let Some(status) = running
+                .child
+                .try_wait()
+                .expect("an own child can be awaited")
+            {
+                running.dismiss_reaper();
+                return status;
+            }
+            if Instant::now() > deadline {
+                self.running = Some(running);
+                panic!("the broker did not stop within {STOP_TIMEOUT:?} of SIGTERM");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Starts again after [`Broker::kill`] or [`Broker::terminate`]: same port, same data, same settings.
+    pub fn restart(&mut self) {
+        assert!(self.running.is_none(), "the broker is still running");
+        self.launch();
+    }
+
+    fn launch(&mut self) {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .expect("the temporary directory can be written");
+        let mut child = self
+            .command()
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file handle can be duplicated"))
+            .stderr(log)
+            .spawn()
+            .expect("the broker's program can be started");
+        let reaper = reaper(child.id());
+
+        let deadline = Instant::now() + START_TIMEOUT;
+        let mut connected = false;
+        while !connected && Instant::now() < deadline {
+            if let Some(status) = child.try_wait().expect("an own child can be awaited") {
+                panic!(
+                    "the broker ended at start-up, {status}:\n{}",
+                    self.log_tail()
+                );
+            }
+            connected = TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+            if !connected {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        self.running = Some(Running { child, reaper });
+        assert!(
+            connected,
+            "the broker does not listen after {START_TIMEOUT:?}:\n{}",
+            self.log_tail()
+        );
+    }
+
+    fn command(&self) -> Command {
+        let port = self.port.to_string();
+        match self.target {
+            Target::Ottla => {
+                let mut command = Command::new(ottla_binary());
+                command.args(["serve", "--host", "127.0.0.1", "--port", &port]);
+                command.arg("--data-dir").arg(self.data_dir());
+                for setting in &self.settings {
+                    command.args(["--override", setting]);
+                }
+                command
+            }
+            Target::Kafka => {
+                installed("java/libs", "java");
+                let mut command = Command::new(repository().join("scripts/kafka.sh"));
+                command.args(["run", &port]).arg(self.data_dir());
+                command.args(&self.settings);
+                command
+            }
+        }
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join("broker.log")
+    }
+
+    fn log_tail(&self) -> String {
+        let log = fs::read(self.log_file()).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the broker said last:\n{}\n---", self.log_tail());
+        }
+        self.kill();
+    }
+}
+
+impl Running {
+    fn dismiss_reaper(mut self) {
+        // Not a failure when it is gone already.
+        let _ = self.reaper.kill();
+        let _ = self.reaper.wait();
+    }
+}
+
+/// Kills `pid` when this test process ends in whatever way: its end of the pipe closes then.
+fn reaper(pid: u32) -> Child {
+    Command::new("sh")
+        .args([
+            "-c",
+            "read -r _; kill -9 \"$0\" 2>/dev/null",
+            &pid.to_string(),
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sh can be started")
+}
+
+fn signal(name: &str, pid: u32) {
+    let status = Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .status()
+        .expect("kill can be started");
+    assert!(status.success(), "kill -{name} {pid}: {status}");
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port can be had")
+        .port()
+}
+
+/// `$OTTLA_BIN`, or the binary of this workspace, built now in the profile of the tests.
+fn ottla_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(given) = std::env::var_os("OTTLA_BIN") {
+            return PathBuf::from(given);
+        }
+        // target/<profile>/deps/<this test>
+        let this = std::env::current_exe().expect("a process knows its own program");
+        let profile_dir = this
+            .ancestors()
+            .nth(2)
+            .expect("tests run from target/<profile>/deps");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "-p", "ottla-cli"]);
+        if profile_dir.ends_with("release") {
+            build.arg("--release");
+        }
+        build.arg("--target-dir").arg(
+            profile_dir
+                .parent()
+                .expect("a profile's directory lies in the target directory"),
+        );
+        let status = build
+            .current_dir(repository())
+            .stdin(Stdio::null())
+            .status()
+            .expect("cargo can be started");
+        assert!(status.success(), "building ottla failed: {status}");
+        let binary = profile_dir.join("ottla");
+        File::open(&binary).expect("cargo built target/<profile>/ottla");
+        binary
+    })
+}

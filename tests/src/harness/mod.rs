@@ -1,0 +1,40 @@
+//! Brokers as processes, client programs, and where their files are.
+
+mod broker;
+mod driver;
+mod tools;
+
+pub use broker::{Broker, Target};
+pub use driver::{Client, check, checks_of};
+pub use tools::{Finished, kafka_tool, kcat, run};
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests' manifest lies in a directory of the repository")
+}
+
+/// Where scripts/setup-test-clients.sh installs: `.cache/`, or `$OTTLA_CACHE`.
+pub fn cache() -> PathBuf {
+    std::env::var_os("OTTLA_CACHE").map_or_else(|| repository().join(".cache"), PathBuf::from)
+}
+
+/// The path of something that scripts/setup-test-clients.sh installs. Panics with the command to run when it is missing: a test
+/// that cannot run has not passed.
+pub fn installed(path: &str, client: &str) -> PathBuf {
+    let path = cache().join(path);
+    assert!(
+        path.exists(),
+        "{} is missing: run ./scripts/setup-test-clients.sh {client}",
+        path.display()
+    );
+    path
+}
+
+/// A name that no other test uses.
+pub fn unique(prefix: &str) -> String {
+    format!("{prefix}-{}", uuid::Uuid::new_v4().simple())
+}

@@ -1,0 +1,49 @@
+//! Client libraries of other languages. Each test is a check of that client's program (tests/python, tests/java, tests/go,
+//! tests/node), which asserts in the client's own terms.
+
+use ottla_tests::harness::{Client, check, checks_of};
+
+macro_rules! client {
+    ($module:ident, $client:expr, [$($name:ident),* $(,)?]) => {
+        mod $module {
+            use super::*;
+            $(
+                #[test]
+                fn $name() {
+                    check($client, stringify!($name));
+                }
+            )*
+            #[test]
+            fn every_check_of_the_program_is_a_test_here() {
+                let mut named = vec![$(stringify!($name)),*];
+                named.sort_unstable();
+                assert_eq!(checks_of($client), named);
+            }
+        }
+    };
+}
+
+client!(
+    confluent_kafka,
+    Client::ConfluentKafka,
+    [
+        creates_topics_and_describes_them,
+        produces_and_consumes_with_every_codec,
+        seeks_by_offset_and_by_time,
+        broadcasts_between_groups,
+        shares_partitions_among_members_that_join_and_leave,
+        rebalances_cooperatively,
+        static_members_keep_their_partitions_over_a_restart,
+        commits_and_resumes,
+        alters_and_describes_configs,
+        adds_partitions,
+        deletes_topics,
+        lists_describes_and_deletes_groups,
+        lists_and_alters_offsets,
+        deletes_records,
+        accepts_large_messages_and_refuses_too_large_ones,
+        reports_unknown_topics_and_bad_requests,
+        goes_on_over_sigkill_and_restart,
+        goes_on_over_sigterm_and_restart,
+    ]
+);
