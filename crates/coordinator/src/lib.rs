@@ -5,6 +5,10 @@
 //! simulation can replay any history.
 #![forbid(unsafe_code)]
 
+pub mod groups;
+pub mod producers;
+pub mod timers;
+
 /// The time of an event, both clocks, in milliseconds.
 ///
 /// `monotonic_ms` never goes back and drives sessions and timers; `wall_ms` is what is stored and shown.
@@ -40,9 +44,9 @@ pub enum StoreOp {
 /// The trees that coordinators store their state in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tree {
-    /// Groups: key is the group id.
+    /// Groups: key is the group id's bytes.
     Groups,
-    /// Committed offsets: key is group id, 0, topic id or name, partition.
+    /// Committed offsets: key is the group id's length (u32, big endian), the group id, the topic name, 0, the partition (i32, big endian).
     Offsets,
     /// The next producer id and the like.
     Producers,
@@ -57,4 +61,21 @@ pub struct Effects<Ticket, Reply, TimerKey> {
     pub replies: Vec<(Ticket, Reply)>,
     /// Timers to set (`Some(monotonic deadline in ms)`) or to clear (`None`).
     pub timers: Vec<(TimerKey, Option<u64>)>,
+}
+
+impl<Ticket, Reply, TimerKey> Default for Effects<Ticket, Reply, TimerKey> {
+    fn default() -> Self {
+        Effects {
+            ops: Vec::new(),
+            replies: Vec::new(),
+            timers: Vec::new(),
+        }
+    }
+}
+
+impl<Ticket, Reply, TimerKey> Effects<Ticket, Reply, TimerKey> {
+    /// Nothing happens.
+    pub fn none() -> Self {
+        Self::default()
+    }
 }

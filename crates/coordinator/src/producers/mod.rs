@@ -1,0 +1,7 @@
+//! Idempotent producers (KIP-98, KIP-360): their ids, and per partition the window that finds duplicates and gaps.
+
+mod ids;
+mod window;
+
+pub use ids::{PRODUCER_ID_KEY, ProducerIds, ReserveBlock};
+pub use window::{BatchInfo, ProducerWindow, SnapshotError, Verdict};
