@@ -47,3 +47,28 @@ client!(
         goes_on_over_sigterm_and_restart,
     ]
 );
+
+client!(java, Client::Java, [
+    creates_topics_and_describes_them,
+    describes_the_cluster_and_its_log_dirs,
+    alters_and_describes_configs,
+    adds_partitions,
+    deletes_topics,
+    lists_describes_and_deletes_groups,
+    lists_and_alters_offsets,
+    deletes_records,
+    produces_and_consumes_with_every_codec,
+    seeks_by_offset_and_by_time,
+    stamps_records_with_the_append_time_where_a_topic_says_so,
+    accepts_large_messages_and_refuses_too_large_ones,
+    reports_unknown_topics_and_bad_requests,
+    produces_without_waiting_for_acknowledgements,
+    broadcasts_between_groups,
+    shares_partitions_among_members_that_join_and_leave,
+    rebalances_cooperatively,
+    static_members_keep_their_partitions_over_a_restart,
+    commits_and_resumes,
+    a_member_that_stops_polling_loses_its_partitions,
+    goes_on_over_sigkill_and_restart,
+    goes_on_over_sigterm_and_restart,
+]);
