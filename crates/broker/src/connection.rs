@@ -1,1 +1,340 @@
-//! One connection: frames in, ordered replies out, bounded bytes in flight.
+//! One connection: frames in, ordered replies out, bounded bytes in flight. One task serves it.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use ottla_codec::StrBytes;
+use ottla_codec::api::Api;
+use ottla_codec::frame::{FrameDecoder, FrameError};
+use ottla_codec::header::RequestHeader;
+use ottla_codec::request::RequestError;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::budget::Budget;
+use crate::connections::{Ending, Handle};
+use crate::context::{ConnectionInfo, Principal, RequestContext};
+use crate::dispatch::dispatch;
+use crate::handlers;
+use crate::output::Output;
+use crate::reply::{Later, Outcome, WireReply};
+use crate::state::BrokerState;
+
+/// Requests under way on one connection before it is not read on. Clients keep 5 to a few hundred.
+const MAX_PENDING: usize = 1024;
+/// Reads in a row before the replies get their turn.
+const READS_IN_A_ROW: usize = 16;
+/// How long what is under way may take when the broker stops. A commit takes milliseconds;
+/// a wait for data or for a rebalance ends at once.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Why a connection ends, where that is worth a line.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Closed {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    #[error("{0}")]
+    Request(#[from] RequestError),
+    #[error("unknown API key {key} (version {version})")]
+    UnknownApi { key: i16, version: i16 },
+    #[error("{api} version {version} is not supported (client id {client_id:?})")]
+    UnsupportedVersion {
+        api: &'static str,
+        version: i16,
+        client_id: Option<StrBytes>,
+    },
+    #[error("{0}")]
+    Refused(String),
+    #[error("idle for longer than connections.max.idle.ms")]
+    Idle,
+}
+
+impl Closed {
+    /// Whether this is how connections end on any day.
+    pub fn is_ordinary(&self) -> bool {
+        match self {
+            Closed::Io(_) | Closed::Idle => true,
+            Closed::Frame(_)
+            | Closed::Request(_)
+            | Closed::UnknownApi { .. }
+            | Closed::UnsupportedVersion { .. }
+            | Closed::Refused(_) => false,
+        }
+    }
+}
+
+/// What a connection may hold.
+#[derive(Clone)]
+pub(crate) struct Limits {
+    /// `socket.request.max.bytes`.
+    pub max_frame: usize,
+    /// Bytes in flight on this connection.
+    pub in_flight: usize,
+    /// Bytes in flight on all.
+    pub total: Arc<Budget>,
+}
+
+/// Serves one connection until its end.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    broker: Arc<BrokerState>,
+    info: Arc<ConnectionInfo>,
+    handle: Arc<Handle>,
+    limits: Limits,
+) -> Result<(), Closed> {
+    let mut connection = Connection {
+        inbound: BytesMut::new(),
+        decoder: FrameDecoder::new(limits.max_frame),
+        replies: Replies {
+            pending: VecDeque::new(),
+            output: Output::default(),
+            in_flight: 0,
+            limits,
+        },
+        context: RequestContext {
+            broker,
+            connection: info,
+            api: Api::ApiVersions,
+            version: 0,
+            correlation_id: 0,
+            client_id: None,
+            principal: Principal::anonymous(),
+        },
+        stream,
+        handle,
+    };
+    connection.run().await
+}
+
+struct Connection {
+    stream: TcpStream,
+    inbound: BytesMut,
+    decoder: FrameDecoder,
+    replies: Replies,
+    /// What all requests of this connection have in common; the rest is set for each.
+    context: RequestContext,
+    handle: Arc<Handle>,
+}
+
+impl Connection {
+    async fn run(&mut self) -> Result<(), Closed> {
+        // Some(when) once the broker stops: no more requests, what is under way gets until then.
+        let mut stopping: Option<Instant> = None;
+        let handle = self.handle.clone();
+        let ended = handle.ended();
+        tokio::pin!(ended);
+        loop {
+            self.replies.write(&self.stream)?;
+            self.handle.set_busy(!self.replies.is_idle());
+            if stopping.is_some() && self.replies.is_idle() {
+                return Ok(());
+            }
+            let total = self.replies.limits.total.clone();
+            let freed = total.freed();
+            let may_read = stopping.is_none() && self.replies.may_read_more();
+            let must_wait = stopping.is_none() && !may_read && self.replies.has_room();
+            let unwritten = !self.replies.output.is_empty();
+            tokio::select! {
+                biased;
+                settled = poll_fn(|cx| self.replies.poll_settle(cx)) => settled?,
+                writable = self.stream.writable(), if unwritten => writable?,
+                readable = self.stream.readable(), if may_read => {
+                    readable?;
+                    if !self.read()? {
+                        return Ok(());
+                    }
+                }
+                () = freed, if must_wait => {}
+                ending = &mut ended, if stopping.is_none() => match ending {
+                    Ending::Idle => return Err(Closed::Idle),
+                    Ending::Abort => return Ok(()),
+                    Ending::Shutdown => stopping = Some(Instant::now() + GRACE),
+                },
+                () = until(stopping), if stopping.is_some() => return Ok(()),
+            }
+        }
+    }
+
+    /// Reads what has arrived and carries out the synchronous part of every whole request. False at the end of the stream.
+    fn read(&mut self) -> Result<bool, Closed> {
+        self.handle.active();
+        for _ in 0..READS_IN_A_ROW {
+            let room = self.decoder.reserve_hint(&self.inbound).max(1);
+            self.inbound.reserve(room);
+            let room = self.inbound.capacity() - self.inbound.len();
+            let n = match self.stream.try_read_buf(&mut self.inbound) {
+                Ok(0) => return Ok(false),
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e.into()),
+            };
+            while let Some(frame) = self.decoder.next(&mut self.inbound)? {
+                self.request(frame)?;
+            }
+            // Less than was asked for: there is no more now.
+            if n < room || !self.replies.may_read_more() {
+                break;
+            }
+        }
+        if self.inbound.is_empty() {
+            // An idle connection keeps no buffer.
+            self.inbound = BytesMut::new();
+        }
+        Ok(true)
+    }
+
+    fn request(&mut self, mut frame: BytesMut) -> Result<(), Closed> {
+        let cost = frame.len();
+        let header = RequestHeader::decode_mut(&mut frame)?;
+        let reply = match Api::from_key(header.api_key) {
+            None => {
+                return Err(Closed::UnknownApi {
+                    key: header.api_key,
+                    version: header.version,
+                });
+            }
+            Some(api) if api.versions().contains(&header.version) => {
+                self.context.api = api;
+                self.context.version = header.version;
+                self.context.correlation_id = header.correlation_id;
+                self.context.client_id = header.client_id;
+                dispatch(&self.context, frame)?
+            }
+            Some(Api::ApiVersions) => {
+                WireReply::Now(handlers::api_versions::unsupported(header.correlation_id))
+            }
+            Some(api) => {
+                return Err(Closed::UnsupportedVersion {
+                    api: api.name(),
+                    version: header.version,
+                    client_id: header.client_id,
+                });
+            }
+        };
+        self.replies.push(reply, cost);
+        Ok(())
+    }
+}
+
+/// Ends at `deadline`; never without one.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+enum Pending {
+    Settled(Outcome),
+    Waiting(Later<Outcome>),
+}
+
+/// Replies in the order of their requests, and what they hold.
+struct Replies {
+    pending: VecDeque<(Pending, usize)>,
+    output: Output,
+    /// Bytes of requests not yet answered and of answers not yet written.
+    in_flight: usize,
+    limits: Limits,
+}
+
+impl Replies {
+    fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.output.is_empty()
+    }
+
+    /// Whether this connection's own bounds allow another request.
+    fn has_room(&self) -> bool {
+        self.in_flight < self.limits.in_flight && self.pending.len() < MAX_PENDING
+    }
+
+    /// Whether to read. A connection with nothing in flight may always, so that each gets its turn.
+    fn may_read_more(&self) -> bool {
+        self.in_flight == 0 || (self.has_room() && !self.limits.total.is_exhausted())
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.in_flight += bytes;
+        self.limits.total.take(bytes);
+    }
+
+    fn release(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.in_flight -= bytes;
+            self.limits.total.release(bytes);
+        }
+    }
+
+    fn push(&mut self, reply: WireReply, cost: usize) {
+        self.take(cost);
+        let pending = match reply {
+            WireReply::Now(outcome) => Pending::Settled(outcome),
+            WireReply::Later(later) => Pending::Waiting(later),
+        };
+        self.pending.push_back((pending, cost));
+    }
+
+    /// Moves the replies at the front that are ready to the output, unless that holds enough already.
+    /// Ready when any was moved.
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        let mut moved = false;
+        while self.output.memory() < self.limits.in_flight {
+            match self.pending.front_mut() {
+                None => break,
+                Some((Pending::Settled(_), _)) => {}
+                Some((waiting, _)) => {
+                    let Pending::Waiting(later) = waiting else {
+                        unreachable!("settled ones are matched above")
+                    };
+                    match later.as_mut().poll(cx) {
+                        Poll::Ready(outcome) => *waiting = Pending::Settled(outcome),
+                        Poll::Pending => break,
+                    }
+                }
+            }
+            if let Some((Pending::Settled(outcome), cost)) = self.pending.pop_front() {
+                moved = true;
+                match outcome {
+                    Outcome::Send(response) => {
+                        let memory = self.output.push(response, cost);
+                        self.take(memory);
+                    }
+                    Outcome::Nothing => self.release(cost),
+                    Outcome::Close(reason) => {
+                        return Poll::Ready(Err(Closed::Refused(reason)));
+                    }
+                }
+            }
+        }
+        if moved {
+            if self.pending.is_empty() && self.pending.capacity() > 64 {
+                self.pending = VecDeque::new();
+            }
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn write(&mut self, stream: &TcpStream) -> io::Result<()> {
+        if !self.output.is_empty() {
+            let released = self.output.write(stream)?;
+            self.release(released);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Replies {
+    fn drop(&mut self) {
+        self.limits.total.release(self.in_flight);
+    }
+}

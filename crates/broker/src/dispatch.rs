@@ -1,20 +1,17 @@
 //! From an API to its handler, and from its answer to the wire. The match is exhaustive over the one API table
 //! ([`ottla_codec::api`]), so an API cannot be advertised without a handler.
 
+use std::cell::RefCell;
+
 use bytes::BytesMut;
+use kafka_protocol::protocol::{Decodable, Encodable, Request};
 use ottla_codec::api::Api;
 use ottla_codec::request::RequestError;
-use ottla_codec::response::ResponseBuf;
-use ottla_storage::FileSlice;
-
-use kafka_protocol::protocol::{Decodable, Encodable, Request};
+use ottla_codec::{request, response};
 
 use crate::context::RequestContext;
 use crate::handlers::*;
-use crate::reply::Reply;
-
-/// A reply as it goes onto the wire.
-pub(crate) type WireReply = Reply<ResponseBuf<FileSlice>>;
+use crate::reply::{Outcome, Reply, WireReply};
 
 /// Decodes `body`, runs the handler's synchronous part, and says how the answer comes. An error closes the connection.
 pub(crate) fn dispatch(ctx: &RequestContext, body: BytesMut) -> Result<WireReply, RequestError> {
@@ -52,21 +49,70 @@ pub(crate) fn dispatch(ctx: &RequestContext, body: BytesMut) -> Result<WireReply
 }
 
 fn typed<R>(
-    _ctx: &RequestContext,
-    _body: BytesMut,
-    _handler: impl Fn(&RequestContext, R) -> Reply<R::Response>,
+    ctx: &RequestContext,
+    body: BytesMut,
+    handler: impl Fn(&RequestContext, R) -> Reply<R::Response>,
 ) -> Result<WireReply, RequestError>
 where
     R: Request + Decodable,
     R::Response: Encodable + Send + 'static,
 {
-    todo!()
+    let request = request::decode::<R>(ctx.api, ctx.version, body.freeze())?;
+    Ok(on_the_wire(ctx, handler(ctx, request), encode))
 }
 
-fn produce(_ctx: &RequestContext, _body: BytesMut) -> Result<WireReply, RequestError> {
-    todo!()
+fn produce(ctx: &RequestContext, body: BytesMut) -> Result<WireReply, RequestError> {
+    let request = ottla_codec::produce::decode(ctx.version, body)?;
+    Ok(on_the_wire(ctx, produce::handle(ctx, request), encode))
 }
 
-fn fetch(_ctx: &RequestContext, _body: BytesMut) -> Result<WireReply, RequestError> {
-    todo!()
+fn fetch(ctx: &RequestContext, body: BytesMut) -> Result<WireReply, RequestError> {
+    let request = request::decode(ctx.api, ctx.version, body.freeze())?;
+    let encode = |_, version, correlation_id, response| {
+        Outcome::Send(ottla_codec::fetch::encode(
+            version,
+            correlation_id,
+            response,
+        ))
+    };
+    Ok(on_the_wire(ctx, fetch::handle(ctx, request), encode))
+}
+
+fn on_the_wire<R: Send + 'static>(
+    ctx: &RequestContext,
+    reply: Reply<R>,
+    encode: impl FnOnce(Api, i16, i32, R) -> Outcome + Send + 'static,
+) -> WireReply {
+    let (api, version, correlation_id) = (ctx.api, ctx.version, ctx.correlation_id);
+    match reply {
+        Reply::Now(response) => WireReply::Now(encode(api, version, correlation_id, response)),
+        Reply::Later(later) => WireReply::Later(Box::pin(async move {
+            encode(api, version, correlation_id, later.await)
+        })),
+        Reply::Silent(later) => WireReply::Later(Box::pin(async move {
+            match later.await {
+                Ok(()) => Outcome::Nothing,
+                Err(reason) => Outcome::Close(reason),
+            }
+        })),
+    }
+}
+
+/// Encodes a response into this thread's scratch buffer. One that cannot be encoded is a defect of ours: the client
+/// must not wait for it for ever, so its connection is closed.
+pub(crate) fn encode<R: Encodable>(
+    api: Api,
+    version: i16,
+    correlation_id: i32,
+    response: R,
+) -> Outcome {
+    thread_local! {
+        static SCRATCH: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        match response::encode(scratch, api, version, correlation_id, &response) {
+            Ok(buf) => Outcome::Send(buf),
+            Err(e) => Outcome::Close(e.to_string()),
+        }
+    })
 }

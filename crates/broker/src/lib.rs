@@ -6,15 +6,22 @@
 
 pub mod settings;
 
+mod accept;
+mod background;
+mod budget;
 mod cluster;
 mod connection;
+mod connections;
 mod context;
 mod dispatch;
+mod errors;
 mod groups;
 mod handlers;
 mod listeners;
+mod output;
 mod producer_state;
 mod reply;
+mod sendfile;
 mod server;
 mod state;
 mod topics;

@@ -1,7 +1,10 @@
-//! What a handler answers with.
+//! What a handler answers with, and what becomes of it on the wire.
 
 use std::future::Future;
 use std::pin::Pin;
+
+use ottla_codec::response::ResponseBuf;
+use ottla_storage::FileSlice;
 
 /// A future that a connection holds until it is this reply's turn. It is first polled then:
 /// whatever must happen in request order has happened before it is made, deadlines included.
@@ -13,9 +16,9 @@ pub(crate) enum Reply<R> {
     Now(R),
     /// When something is durable, or there is data, or a group has settled.
     Later(Later<R>),
-    /// None at all (acks=0).
-    #[expect(dead_code, reason = "constructed by produce")]
-    Nothing,
+    /// No answer (acks=0). The connection holds the request as under way until the future ends; an error,
+    /// which the client has no other way to learn of, closes the connection with this reason.
+    Silent(Later<Result<(), String>>),
 }
 
 impl<R> Reply<R> {
@@ -23,4 +26,23 @@ impl<R> Reply<R> {
     pub fn later(future: impl Future<Output = R> + Send + 'static) -> Reply<R> {
         Reply::Later(Box::pin(future))
     }
+}
+
+/// What a request comes to.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// A response to be sent.
+    Send(ResponseBuf<FileSlice>),
+    /// Nothing to be sent.
+    Nothing,
+    /// The connection must be closed, for this reason.
+    Close(String),
+}
+
+/// A reply as its connection holds it.
+pub(crate) enum WireReply {
+    /// Ready.
+    Now(Outcome),
+    /// Waiting.
+    Later(Later<Outcome>),
 }

@@ -3,18 +3,28 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_codec::StrBytes;
 use ottla_storage::Store;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::accept::Acceptor;
+use crate::background;
+use crate::budget::Budget;
 use crate::cluster::Cluster;
+use crate::connection::Limits;
+use crate::connections::{Connections, Ending};
 use crate::groups::GroupService;
-use crate::listeners;
+use crate::listeners::{self, Bound};
 use crate::producer_state;
 use crate::settings::{BrokerConfig, Settings};
 use crate::state::BrokerState;
 use crate::topics::TopicService;
+
+/// How long connections may take to end before the store is closed regardless.
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// Why a broker cannot start. Each message names the offending value and the way out.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +48,7 @@ pub enum StartError {
 /// A running broker. Dropping it stops it without a checkpoint; [`Broker::shutdown`] is the graceful way.
 pub struct Broker {
     state: Arc<BrokerState>,
+    connections: Arc<Connections>,
     data_dir: PathBuf,
     listeners: Vec<(String, SocketAddr)>,
 }
@@ -68,8 +79,11 @@ impl Broker {
             .iter()
             .map(|b| (b.name.to_string(), b.address))
             .collect();
+        let connections = Arc::new(Connections::default());
+        serve(&state, &connections, bound);
         Ok(Broker {
             state,
+            connections,
             data_dir,
             listeners,
         })
@@ -108,16 +122,50 @@ impl Broker {
     /// Answers what is under way, checkpoints, closes. At most about two seconds.
     pub async fn shutdown(self) -> anyhow::Result<()> {
         self.state.shutdown.cancel();
+        self.connections.end_all(Ending::Shutdown);
+        let ended = timeout(DRAIN, self.connections.none_left()).await;
+        if ended.is_err() {
+            tracing::warn!(
+                "connections did not end within {DRAIN:?}; closing the store all the same"
+            );
+        }
         let store = self.state.store.clone();
         tokio::task::spawn_blocking(move || store.close()).await??;
         Ok(())
+    }
+
+    /// Stops as a crash would, without a checkpoint or answers, and waits until no request is under way any more.
+    pub async fn abort(self) {
+        let connections = self.connections.clone();
+        drop(self);
+        connections.none_left().await;
     }
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
         self.state.shutdown.cancel();
+        self.connections.end_all(Ending::Abort);
     }
+}
+
+/// Starts accepting, and the tasks of the background. All end with the broker's shutdown token.
+fn serve(state: &Arc<BrokerState>, connections: &Arc<Connections>, bound: Vec<Bound>) {
+    let settings = state.settings.current();
+    let acceptor = Acceptor {
+        broker: state.clone(),
+        connections: connections.clone(),
+        limits: Limits {
+            max_frame: settings.socket_request_max_bytes,
+            in_flight: settings.connection_in_flight_max_bytes,
+            total: Arc::new(Budget::new(settings.queued_max_request_bytes)),
+        },
+    };
+    for listener in bound {
+        tokio::spawn(acceptor.clone().run(listener.name, listener.listener));
+    }
+    tokio::spawn(background::close_idle(state.clone(), connections.clone()));
+    tokio::spawn(background::retention(state.clone()));
 }
 
 async fn open_store(config: &BrokerConfig, settings: &Arc<Settings>) -> Result<Store, StartError> {

@@ -1,0 +1,130 @@
+//! The accept loop of one listener, and what surrounds a connection's task: limits, log lines, panics.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tracing::{debug, error, info, warn};
+
+use crate::connection::{Closed, Limits, serve};
+use crate::connections::Connections;
+use crate::context::ConnectionInfo;
+use crate::state::BrokerState;
+
+/// Pause after an accept failed for lack of descriptors or memory: it would fail again at once, and spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What every connection of the broker gets.
+#[derive(Clone)]
+pub(crate) struct Acceptor {
+    pub broker: Arc<BrokerState>,
+    pub connections: Arc<Connections>,
+    pub limits: Limits,
+}
+
+impl Acceptor {
+    /// Accepts connections of `listener` until the broker stops.
+    pub async fn run(self, name: Arc<str>, listener: TcpListener) {
+        let shutdown = self.broker.shutdown.clone();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.admit(&name, stream, peer),
+                // The peer went away before it was accepted.
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+                    ) => {}
+                Err(e) => {
+                    warn!("cannot accept connections on {name}: {e}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, name: &Arc<str>, stream: TcpStream, peer: SocketAddr) {
+        let settings = self.broker.settings.current();
+        let admitted = self.connections.admit(
+            peer.ip(),
+            settings.max_connections,
+            settings.max_connections_per_ip,
+        );
+        let place = match admitted {
+            Ok(place) => place,
+            Err(refused) => {
+                info!("closing connection from {peer}: {refused}");
+                return;
+            }
+        };
+        if let Err(e) = stream.set_nodelay(true) {
+            debug!("cannot set TCP_NODELAY for {peer}: {e}");
+        }
+        let info = Arc::new(ConnectionInfo {
+            id: place.handle.id,
+            peer,
+            listener: name.clone(),
+        });
+        let (broker, limits) = (self.broker.clone(), self.limits.clone());
+        tokio::spawn(async move {
+            let serving = serve(stream, broker, info, place.handle.clone(), limits);
+            match guarded(serving).await {
+                Ok(Ok(())) => {}
+                Ok(Err(closed)) if closed.is_ordinary() => {
+                    debug!("connection from {peer} ended: {closed}");
+                }
+                Ok(Err(closed)) => info!("closing connection from {peer}: {closed}"),
+                Err(panic) => error!(
+                    "closing connection from {peer}: a request caused a panic, which is a defect: {panic}"
+                ),
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Runs `future`; a panic in it becomes a value, with its message.
+async fn guarded(
+    future: impl Future<Output = Result<(), Closed>>,
+) -> Result<Result<(), Closed>, String> {
+    let mut future = Box::pin(future);
+    poll_fn(
+        move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => std::task::Poll::Ready(Err(message(&*panic))),
+        },
+    )
+    .await
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_string())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_caught_with_its_message() {
+        let result = guarded(async {
+            tokio::task::yield_now().await;
+            panic!("offset {} is wrong", 7)
+        })
+        .await;
+        assert_eq!(result.err().as_deref(), Some("offset 7 is wrong"));
+    }
+}
