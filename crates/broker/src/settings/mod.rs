@@ -1,11 +1,29 @@
 //! Settings: one table of definitions (name, type, range, default, documentation, where it may be set), from which come
 //! parsing, DescribeConfigs, dynamic changes and docs/SETTINGS.md.
 
+mod definition;
+mod dynamic;
+mod effective;
+mod layers;
+#[cfg(test)]
+mod markdown;
+pub mod properties;
+mod table;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use ottla_storage::config::ConfigResolver;
+use ottla_storage::{PartitionStateFactory, StoreOptions};
+use parking_lot::Mutex;
+
+pub(crate) use definition::{Definition, Kind, Scope, Update};
+pub(crate) use dynamic::{AlterError, Alteration, BrokerTarget};
+pub use effective::{Effective, TopicConfig};
+pub(crate) use layers::{Layers, Source, Values};
 
 /// Why settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,49 +45,197 @@ pub struct BrokerConfig {
     pub values: BTreeMap<String, String>,
 }
 
-/// The effective broker settings in types. A new one is made when a dynamic setting changes.
-#[derive(Debug, Clone)]
-#[allow(missing_docs)]
-pub struct Effective {
-    pub node_id: i32,
-    pub num_partitions: i32,
-    pub auto_create_topics_enable: bool,
-    pub delete_topic_enable: bool,
-    pub message_max_bytes: i32,
-    pub socket_request_max_bytes: usize,
-    pub max_connections: usize,
-    pub max_connections_per_ip: usize,
-    pub connections_max_idle_ms: u64,
-    /// Bytes of requests in flight on one connection before the broker stops reading from it.
-    pub connection_in_flight_max_bytes: usize,
-    /// The same over all connections (`queued.max.request.bytes`; Kafka's -1 becomes Ottla's default).
-    pub queued_max_request_bytes: usize,
-    pub fetch_max_bytes: i32,
-    pub max_incremental_fetch_session_cache_slots: usize,
-    pub offset_metadata_max_bytes: i32,
-    pub offsets_retention_minutes: i32,
-    pub offsets_retention_check_interval_ms: u64,
-    pub group_min_session_timeout_ms: i32,
-    pub group_max_session_timeout_ms: i32,
-    pub group_initial_rebalance_delay_ms: i32,
-    pub group_max_size: i32,
-    pub log_retention_check_interval_ms: u64,
-    pub producer_id_expiration_ms: i32,
-    pub max_request_partition_size_limit: i32,
+/// All that readers need, replaced as one when a dynamic setting changes.
+struct Snapshot {
+    layers: Arc<Layers>,
+    effective: Arc<Effective>,
+}
+
+impl Snapshot {
+    fn new(layers: Layers) -> Snapshot {
+        let effective = Arc::new(Effective::new(&layers));
+        Snapshot {
+            layers: Arc::new(layers),
+            effective,
+        }
+    }
 }
 
 /// The settings, static and dynamic. Reading is lock-free.
 pub struct Settings {
-    current: ArcSwap<Effective>,
+    current: ArcSwap<Snapshot>,
+    /// Counts the changes, so that what was derived from settings knows that it is stale.
+    generation: AtomicU64,
+    /// Changes come one at a time, topics' included.
+    changing: Mutex<()>,
 }
 
 impl Settings {
-    /// Parses and checks what is given; what is not given has its default.
-    pub fn new(_config: &BrokerConfig) -> Result<Settings, SettingsError> {
-        todo!()
+    /// Parses and checks what is given; what is not given has its default. A name that is not known is warned of,
+    /// and never stops the start.
+    pub fn new(config: &BrokerConfig) -> Result<Settings, SettingsError> {
+        let mut file = Values::new();
+        let mut idle = Vec::new();
+        for (name, value) in &config.values {
+            match table::broker_setting(name) {
+                Some(definition) if definition.has_effect => {
+                    if let Some(reason) = definition.reason_against(value) {
+                        return Err(error(name, value, format!("{reason} ({})", definition.doc)));
+                    }
+                    file.insert(name.clone(), definition.normalize(value));
+                }
+                Some(definition) => {
+                    idle.push(name.as_str());
+                    file.insert(name.clone(), definition.normalize(value));
+                }
+                // Settings of one listener: TLS and SASL, which a listener cannot ask for anyway.
+                None if name.starts_with("listener.name.") => idle.push(name.as_str()),
+                None => tracing::warn!(%name, "unknown setting, ignored"),
+            }
+        }
+        if !idle.is_empty() {
+            tracing::info!(
+                names = idle.join(", "),
+                "settings that are accepted and have no effect"
+            );
+        }
+        settle_node_id(&mut file)?;
+        settle_log_dirs(&mut file, config)?;
+        check_together(&file)?;
+        Ok(Settings {
+            current: ArcSwap::from_pointee(Snapshot::new(Layers {
+                file,
+                ..Layers::default()
+            })),
+            generation: AtomicU64::new(0),
+            changing: Mutex::new(()),
+        })
     }
+
     /// The settings as they are now.
     pub fn current(&self) -> Arc<Effective> {
-        self.current.load_full()
+        self.current.load().effective.clone()
+    }
+
+    /// Where every value comes from.
+    pub(crate) fn layers(&self) -> Arc<Layers> {
+        self.current.load().layers.clone()
+    }
+
+    /// Changes whenever a dynamic setting does.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    fn replace(&self, layers: Layers) {
+        self.current.store(Arc::new(Snapshot::new(layers)));
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What is in force for a topic with these settings of its own.
+    pub fn topic_config(&self, own: &BTreeMap<String, String>) -> TopicConfig {
+        TopicConfig::new(&self.current.load().layers, own)
+    }
+
+    /// What the store asks for a topic's log settings with.
+    pub fn log_config_resolver(self: &Arc<Self>) -> ConfigResolver {
+        let settings = self.clone();
+        Arc::new(move |own| settings.topic_config(own).log)
+    }
+
+    /// What the store is opened with.
+    pub fn store_options(
+        self: &Arc<Self>,
+        partition_state: Arc<dyn PartitionStateFactory>,
+    ) -> StoreOptions {
+        let effective = self.current();
+        StoreOptions {
+            durability: effective.durability,
+            cache_bytes: effective.cache_bytes,
+            max_open_files: effective.max_open_files,
+            checkpoint_bytes: effective.checkpoint_bytes,
+            checkpoint_interval: effective.checkpoint_interval,
+            log_config: self.log_config_resolver(),
+            partition_state,
+        }
     }
 }
+
+fn error(name: &str, value: &str, reason: impl Into<String>) -> SettingsError {
+    SettingsError {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        reason: reason.into(),
+    }
+}
+
+/// One id under two names. Tools show both, so both are set.
+fn settle_node_id(file: &mut Values) -> Result<(), SettingsError> {
+    let node = file.get("node.id").cloned();
+    let broker = file.get("broker.id").filter(|id| *id != "-1").cloned();
+    let id = match (node, broker) {
+        (Some(node), Some(broker)) if node != broker => {
+            return Err(error(
+                "broker.id",
+                &broker,
+                format!("node.id is {node}: set one of the two, or both to the same"),
+            ));
+        }
+        (Some(id), _) | (None, Some(id)) => id,
+        (None, None) => {
+            file.remove("broker.id");
+            return Ok(());
+        }
+    };
+    file.insert("node.id".to_owned(), id.clone());
+    file.insert("broker.id".to_owned(), id);
+    Ok(())
+}
+
+/// Whoever starts the broker chooses the directory; tools see it as `log.dirs`.
+fn settle_log_dirs(file: &mut Values, config: &BrokerConfig) -> Result<(), SettingsError> {
+    if let Some(dirs) = file
+        .get("log.dirs")
+        .filter(|dirs| definition::list(dirs).count() > 1)
+    {
+        return Err(error(
+            "log.dirs",
+            dirs,
+            "there is one data directory: name one",
+        ));
+    }
+    file.insert("log.dirs".to_owned(), config.data_dir.display().to_string());
+    Ok(())
+}
+
+/// What must hold between settings.
+fn check_together(file: &Values) -> Result<(), SettingsError> {
+    let layers = Layers {
+        file: file.clone(),
+        ..Layers::default()
+    };
+    let (min, max): (i32, i32) = (
+        layers.get("group.min.session.timeout.ms"),
+        layers.get("group.max.session.timeout.ms"),
+    );
+    if min > max {
+        return Err(error(
+            "group.min.session.timeout.ms",
+            &min.to_string(),
+            format!("must not be above group.max.session.timeout.ms={max}"),
+        ));
+    }
+    for name in [
+        "log.retention.ms",
+        "log.retention.minutes",
+        "log.retention.hours",
+    ] {
+        if let Some(value) = file.get(name).filter(|value| *value == "0") {
+            return Err(error(name, value, "must be at least 1, or -1 for no limit"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! The settings as types: of the broker, and of a topic's log.
+
+use std::time::Duration;
+
+use ottla_codec::batch::TimestampType;
+use ottla_storage::{CleanupPolicy, Durability, LogConfig};
+
+use super::definition::list;
+use super::layers::{Layers, Values};
+use super::table;
+
+/// The bound on requests in flight over all connections when `queued.max.request.bytes` is -1.
+const QUEUED_REQUEST_BYTES: usize = 256 << 20;
+
+/// The effective broker settings in types. A new one is made when a dynamic setting changes.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct Effective {
+    pub node_id: i32,
+    pub rack: Option<String>,
+    pub durability: Durability,
+    pub num_partitions: i32,
+    pub default_replication_factor: i32,
+    /// Lower a replication factor above the number of brokers instead of refusing it.
+    pub auto_lower_replication_factor: bool,
+    pub auto_create_topics_enable: bool,
+    pub delete_topic_enable: bool,
+    pub message_max_bytes: i32,
+    pub socket_request_max_bytes: usize,
+    pub max_connections: usize,
+    pub max_connections_per_ip: usize,
+    pub connections_max_idle_ms: u64,
+    /// Bytes of requests in flight on one connection before the broker stops reading from it.
+    pub connection_in_flight_max_bytes: usize,
+    /// The same over all connections (`queued.max.request.bytes`; Kafka's -1 becomes Ottla's default).
+    pub queued_max_request_bytes: usize,
+    pub fetch_max_bytes: i32,
+    pub max_incremental_fetch_session_cache_slots: usize,
+    pub offset_metadata_max_bytes: i32,
+    pub offsets_retention_minutes: i32,
+    pub offsets_retention_check_interval_ms: u64,
+    pub group_min_session_timeout_ms: i32,
+    pub group_max_session_timeout_ms: i32,
+    pub group_initial_rebalance_delay_ms: i32,
+    pub group_max_size: i32,
+    pub log_retention_check_interval_ms: u64,
+    pub producer_id_expiration_ms: i32,
+    pub max_request_partition_size_limit: i32,
+    /// Bytes of recent batches in memory.
+    pub cache_bytes: usize,
+    pub max_open_files: usize,
+    pub checkpoint_bytes: u64,
+    pub checkpoint_interval: Duration,
+}
+
+impl Effective {
+    pub(super) fn new(layers: &Layers) -> Effective {
+        let queued: i64 = layers.get("queued.max.request.bytes");
+        Effective {
+            node_id: layers.get("node.id"),
+            rack: layers.value("broker.rack").map(str::to_owned),
+            durability: durability(layers),
+            num_partitions: layers.get("num.partitions"),
+            default_replication_factor: layers.get("default.replication.factor"),
+            auto_lower_replication_factor: layers.get("ottla.auto.lower.replication.factor"),
+            auto_create_topics_enable: layers.get("auto.create.topics.enable"),
+            delete_topic_enable: layers.get("delete.topic.enable"),
+            message_max_bytes: layers.get("message.max.bytes"),
+            socket_request_max_bytes: layers.get("socket.request.max.bytes"),
+            max_connections: layers.get("max.connections"),
+            max_connections_per_ip: layers.get("max.connections.per.ip"),
+            connections_max_idle_ms: milliseconds(layers.get("connections.max.idle.ms"))
+                .unwrap_or(u64::MAX),
+            connection_in_flight_max_bytes: layers.get("ottla.connection.in.flight.max.bytes"),
+            queued_max_request_bytes: usize::try_from(queued)
+                .ok()
+                .filter(|bytes| *bytes > 0)
+                .unwrap_or(QUEUED_REQUEST_BYTES),
+            fetch_max_bytes: layers.get("fetch.max.bytes"),
+            max_incremental_fetch_session_cache_slots: layers
+                .get("max.incremental.fetch.session.cache.slots"),
+            offset_metadata_max_bytes: layers.get("offset.metadata.max.bytes"),
+            offsets_retention_minutes: layers.get("offsets.retention.minutes"),
+            offsets_retention_check_interval_ms: layers.get("offsets.retention.check.interval.ms"),
+            group_min_session_timeout_ms: layers.get("group.min.session.timeout.ms"),
+            group_max_session_timeout_ms: layers.get("group.max.session.timeout.ms"),
+            group_initial_rebalance_delay_ms: layers.get("group.initial.rebalance.delay.ms"),
+            group_max_size: layers.get("group.max.size"),
+            log_retention_check_interval_ms: layers.get("log.retention.check.interval.ms"),
+            producer_id_expiration_ms: layers.get("producer.id.expiration.ms"),
+            max_request_partition_size_limit: layers.get("max.request.partition.size.limit"),
+            cache_bytes: layers.get("ottla.cache.bytes"),
+            max_open_files: layers.get("ottla.open.files.max"),
+            checkpoint_bytes: layers.get("ottla.checkpoint.bytes"),
+            checkpoint_interval: Duration::from_millis(layers.get("ottla.checkpoint.interval.ms")),
+        }
+    }
+}
+
+/// Kafka's `log.flush.interval.messages` counts records between syncs, which Ottla does not do: 1 asks for durability,
+/// anything above says that it is not wanted. Test frameworks set the largest number.
+fn durability(layers: &Layers) -> Durability {
+    match layers.value("ottla.durability") {
+        Some("os") => Durability::Os,
+        Some(_) => Durability::Disk,
+        None => match layers.file.get("log.flush.interval.messages") {
+            Some(messages) if messages.trim() != "1" => Durability::Os,
+            _ => Durability::Disk,
+        },
+    }
+}
+
+/// What is in force for a topic: its own settings over the broker's defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicConfig {
+    /// What the log needs.
+    pub log: LogConfig,
+    /// A CreateTime older than this many milliseconds is refused.
+    pub timestamp_before_max_ms: i64,
+    /// A CreateTime further ahead than this many milliseconds is refused.
+    pub timestamp_after_max_ms: i64,
+}
+
+impl TopicConfig {
+    /// Resolves a topic's own settings. A stored value that cannot be read gives way to the default: settings are checked
+    /// when they are set, and a topic must stay usable.
+    pub(super) fn new(layers: &Layers, own: &Values) -> TopicConfig {
+        let text = |name: &'static str| -> String {
+            let definition =
+                table::topic_setting(name).expect("settings read here are in the table");
+            own.get(name)
+                .filter(|value| definition.reason_against(value).is_none())
+                .cloned()
+                .or_else(|| layers.topic_default(definition))
+                .expect("topic settings have defaults")
+        };
+        let number = |name: &'static str| -> i64 {
+            text(name)
+                .trim()
+                .parse()
+                .expect("values are checked before they are stored, defaults by a test")
+        };
+        let size = |name: &'static str| usize::try_from(number(name)).unwrap_or(0);
+        let policies = text("cleanup.policy");
+        let log = LogConfig {
+            segment_bytes: u64::try_from(number("segment.bytes")).unwrap_or(u64::MAX),
+            segment_ms: milliseconds(number("segment.ms")).unwrap_or(u64::MAX),
+            retention_ms: milliseconds(number("retention.ms")),
+            retention_bytes: u64::try_from(number("retention.bytes")).ok(),
+            cleanup_policy: CleanupPolicy {
+                delete: list(&policies).any(|policy| policy == "delete"),
+                compact: list(&policies).any(|policy| policy == "compact"),
+            },
+            max_message_bytes: size("max.message.bytes"),
+            timestamp_type: match text("message.timestamp.type").as_str() {
+                "LogAppendTime" => TimestampType::LogAppendTime,
+                _ => TimestampType::CreateTime,
+            },
+            index_interval_bytes: size("index.interval.bytes"),
+            file_delete_delay_ms: milliseconds(number("file.delete.delay.ms")).unwrap_or(0),
+        };
+        TopicConfig {
+            log,
+            timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
+            timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
+        }
+    }
+}
+
+/// A negative time means without limit.
+fn milliseconds(value: i64) -> Option<u64> {
+    u64::try_from(value).ok()
+}

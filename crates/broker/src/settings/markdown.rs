@@ -1,0 +1,94 @@
+//! docs/SETTINGS.md, made from the table.
+
+use std::fmt::Write;
+
+use super::definition::{Definition, Importance, Scope, Unit, Update, Valid};
+use super::table;
+
+const HEAD: &str = "\
+# Settings
+
+Made from the table in `crates/broker/src/settings/table`; change it there, then run
+`UPDATE=1 cargo test -p ottla-broker settings_page`.
+
+Names are Kafka's; Ottla's own start with `ottla.`. A name that is in no table is warned of and ignored. The column *change* says
+when a broker setting takes a new value: *start* when the broker starts, *any time* also while it runs (`kafka-configs --alter`).
+Topic settings change at any time. *No effect* marks names that are accepted, kept and shown, so that files and tools made for Kafka
+work, and that change nothing in Ottla.
+";
+
+fn page() -> String {
+    let mut page = HEAD.to_owned();
+    for chapter in table::CHAPTERS {
+        write!(page, "\n## {}\n\n| name | type | default | values | change | what it does |\n|---|---|---|---|---|---|\n", chapter.title)
+            .expect("a string takes everything");
+        for row in chapter.rows {
+            writeln!(page, "{}", line(row)).expect("a string takes everything");
+        }
+    }
+    page
+}
+
+fn line(row: &Definition) -> String {
+    let default = match row.default {
+        None => String::new(),
+        Some("") => "empty".to_owned(),
+        Some(value) => format!("`{value}`"),
+    };
+    let values = match row.valid {
+        Valid::Any => String::new(),
+        Valid::AtLeast(min) => format!("≥ {min}"),
+        Valid::Between(min, max) => format!("{min} to {max}"),
+        Valid::BetweenReal(min, max) => format!("{min} to {max}"),
+        Valid::OneOf(values) => values
+            .iter()
+            .map(|v| format!("`{v}`"))
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    let change = match (row.scope, row.update) {
+        (Scope::Topic, _) | (Scope::Broker, Update::ClusterWide) => "any time",
+        (Scope::Broker, Update::ReadOnly | Update::PerBroker) => "start",
+    };
+    let mut doc = row.doc.to_owned();
+    if row.scope == Scope::Topic && !row.synonyms.is_empty() {
+        let from: Vec<_> = row
+            .synonyms
+            .iter()
+            .map(|s| {
+                let unit = match s.unit {
+                    Unit::Same => "",
+                    Unit::Minutes => " (minutes)",
+                    Unit::Hours => " (hours)",
+                };
+                format!("`{}`{unit}", s.name)
+            })
+            .collect();
+        write!(doc, " Broker default: {}.", from.join(", ")).expect("a string takes everything");
+    }
+    if !row.has_effect {
+        doc.insert_str(0, "*No effect.* ");
+    }
+    let name = match row.importance {
+        Importance::High => format!("**`{}`**", row.name),
+        Importance::Medium | Importance::Low => format!("`{}`", row.name),
+    };
+    format!(
+        "| {name} | {} | {default} | {values} | {change} | {doc} |",
+        row.kind.name()
+    )
+}
+
+#[test]
+fn the_settings_page_is_what_the_table_gives() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/SETTINGS.md");
+    let page = page();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, &page).expect("docs can be written");
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        committed == page,
+        "docs/SETTINGS.md is not what the table gives: run `UPDATE=1 cargo test -p ottla-broker settings_page`"
+    );
+}
