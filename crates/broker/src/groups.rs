@@ -1,17 +1,301 @@
-//! Group coordination around the pure machine: commits its ops, sends replies when they are durable, keeps its timers.
+//! Group coordination around the pure machine of `ottla-coordinator`: commits its ops, sends replies when they are durable,
+//! keeps its timers.
+//!
+//! One mutex holds machine and timers, and ops go to the journal under it, so what is stored has the order in which the
+//! machine decided. Nothing waits under the mutex. An answer waits for the last commit before it, since it may tell of
+//! state that is on its way to the disk.
+
+mod loading;
+mod producer_ids;
+mod timers;
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use ottla_storage::Store;
+use ottla_codec::ResponseError;
+use ottla_coordinator::groups::{
+    Event, GroupConfig, GroupCoordinator, GroupEffects, Reply, TimerKey,
+};
+use ottla_coordinator::producers::ProducerIds;
+use ottla_coordinator::timers::TimerQueue;
+use ottla_coordinator::{Now, StoreOp};
+use ottla_storage::{Commit, MetaOp, Store, StoreError, Tree};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
 
-use crate::settings::Settings;
+use crate::reply::Later;
+use crate::settings::{Effective, Settings};
+use crate::state::wall_ms;
+
+/// An answer, and what must be durable before it leaves.
+type Delivery = (Result<Reply, ResponseError>, Option<Commit>);
+type Ticket = oneshot::Sender<Delivery>;
+/// The machine, as reads see it.
+pub(crate) type Machine = GroupCoordinator<Ticket>;
+
+/// What clients are told while a group cannot be stored or loaded: they look for the coordinator again and retry.
+const UNAVAILABLE: ResponseError = ResponseError::CoordinatorNotAvailable;
 
 /// See the module.
-pub(crate) struct GroupService {}
+pub(crate) struct GroupService {
+    shared: Arc<Shared>,
+    timer_task: tokio::task::JoinHandle<()>,
+}
+
+struct Shared {
+    store: Store,
+    settings: Arc<Settings>,
+    started: Instant,
+    inner: Mutex<Inner>,
+    /// Told when a timer is due before the timer task would wake.
+    timer_moved: Notify,
+}
+
+struct Inner {
+    machine: Machine,
+    timers: TimerQueue<TimerKey>,
+    /// When the timer task wakes by itself.
+    timer_wakes_ms: u64,
+    /// The last commit of any group.
+    last_commit: Option<Commit>,
+    /// Commits up to here failed, and the live state built on them was dropped.
+    lost: Option<Commit>,
+    /// Loaded with the first request for one.
+    producer_ids: Option<ProducerIds>,
+}
+
+impl Drop for GroupService {
+    fn drop(&mut self) {
+        self.timer_task.abort();
+    }
+}
 
 impl GroupService {
-    /// A service over what the store has.
-    pub fn new(_store: Store, _settings: Arc<Settings>) -> GroupService {
-        GroupService {}
+    /// A service over what the store has. Must be called inside a runtime, which runs its timers.
+    pub fn new(store: Store, settings: Arc<Settings>) -> GroupService {
+        let config = config(&settings.current());
+        let shared = Arc::new(Shared {
+            store,
+            settings,
+            started: Instant::now(),
+            inner: Mutex::new(Inner {
+                machine: GroupCoordinator::new(config),
+                timers: TimerQueue::default(),
+                timer_wakes_ms: u64::MAX,
+                last_commit: None,
+                lost: None,
+                producer_ids: None,
+            }),
+            timer_moved: Notify::new(),
+        });
+        let timer_task = tokio::spawn(timers::run(shared.clone()));
+        GroupService { shared, timer_task }
+    }
+
+    /// Hands an event of one group to the machine, now; the future is its answer, when it is durable.
+    pub fn submit(
+        &self,
+        group_id: &str,
+        event: impl FnOnce(Ticket) -> Event<Ticket>,
+    ) -> Later<Result<Reply, ResponseError>> {
+        let (ticket, answer) = oneshot::channel();
+        let shared = self.shared.clone();
+        shared.with_group(group_id, ticket, event);
+        Box::pin(async move {
+            let (reply, commit) = answer.await.unwrap_or((Err(UNAVAILABLE), None));
+            shared.durable(commit).await?;
+            reply
+        })
+    }
+
+    /// Reads of groups that are loaded first if need be; the future is what `read` gave, when all it may tell of is durable.
+    pub fn read<R: Send + 'static>(
+        &self,
+        group_ids: &[&str],
+        read: impl FnOnce(&Machine) -> R,
+    ) -> Later<Result<R, ResponseError>> {
+        let shared = self.shared.clone();
+        let result = {
+            let mut inner = shared.inner.lock();
+            group_ids
+                .iter()
+                .try_for_each(|id| shared.ensure_loaded(&mut inner, id))
+                .map(|()| (read(&inner.machine), inner.last_commit))
+        };
+        Box::pin(async move {
+            let (value, commit) = result?;
+            shared.durable(commit).await?;
+            Ok(value)
+        })
+    }
+
+    /// As [`GroupService::read`], of all groups.
+    pub fn read_all<R: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Machine) -> R,
+    ) -> Later<Result<R, ResponseError>> {
+        let shared = self.shared.clone();
+        let result = {
+            let mut inner = shared.inner.lock();
+            shared
+                .load_all(&mut inner)
+                .map(|()| (read(&inner.machine), inner.last_commit))
+        };
+        Box::pin(async move {
+            let (value, commit) = result?;
+            shared.durable(commit).await?;
+            Ok(value)
+        })
+    }
+
+    /// Offsets of a deleted topic go. Those of groups that are not loaded go when they are.
+    pub fn topic_deleted(&self, topic: &str) {
+        let shared = &self.shared;
+        let mut inner = shared.inner.lock();
+        let topic = topic.to_owned();
+        let effects = inner
+            .machine
+            .handle(shared.now(), Event::TopicDeleted { topic });
+        shared.apply(&mut inner, None, effects);
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Now {
+        let elapsed = self.started.elapsed().as_millis();
+        Now {
+            monotonic_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
+            wall_ms: wall_ms(),
+        }
+    }
+
+    fn with_group(
+        &self,
+        group_id: &str,
+        ticket: Ticket,
+        event: impl FnOnce(Ticket) -> Event<Ticket>,
+    ) {
+        let mut inner = self.inner.lock();
+        inner.machine.set_config(config(&self.settings.current()));
+        if let Err(error) = self.ensure_loaded(&mut inner, group_id) {
+            // The one who asked may be gone: nobody misses the answer then.
+            let _ = ticket.send((Err(error), None));
+            return;
+        }
+        let effects = inner.machine.handle(self.now(), event(ticket));
+        self.apply(&mut inner, Some(group_id), effects);
+    }
+
+    /// Commits, answers and sets timers. If the commit is refused, the live state of `group_id` (of all groups if it is
+    /// `None`) is dropped, so that it is loaded again as it is stored.
+    fn apply(&self, inner: &mut Inner, group_id: Option<&str>, effects: GroupEffects<Ticket>) {
+        let committed = self.commit(inner, effects.ops);
+        for (ticket, reply) in effects.replies {
+            let delivery = match committed {
+                Ok(()) => (Ok(reply), inner.last_commit),
+                Err(error) => (Err(error), None),
+            };
+            let _ = ticket.send(delivery);
+        }
+        self.set_timers(inner, effects.timers);
+        if committed.is_err() {
+            match group_id {
+                Some(id) => self.unload(inner, vec![id.to_owned()]),
+                None => self.unload_all(inner),
+            }
+        }
+    }
+
+    fn commit(&self, inner: &mut Inner, ops: Vec<StoreOp>) -> Result<(), ResponseError> {
+        if ops.is_empty() {
+            return Ok(());
+        }
+        match self.store.commit(ops.into_iter().map(meta_op).collect()) {
+            Ok(commit) => {
+                inner.last_commit = Some(commit);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a change of a group was refused");
+                Err(UNAVAILABLE)
+            }
+        }
+    }
+
+    async fn durable(&self, commit: Option<Commit>) -> Result<(), ResponseError> {
+        let Some(commit) = commit else {
+            return Ok(());
+        };
+        match self.store.durable(commit).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.commit_lost(commit, &error);
+                Err(UNAVAILABLE)
+            }
+        }
+    }
+
+    /// A commit was taken and then not kept: all live state may be built on it.
+    fn commit_lost(&self, commit: Commit, error: &StoreError) {
+        let mut inner = self.inner.lock();
+        if inner.lost.is_some_and(|lost| commit <= lost) {
+            return;
+        }
+        tracing::warn!(%error, "changes of groups were not kept: loading them again");
+        inner.lost = inner.last_commit.take().max(Some(commit));
+        inner.producer_ids = None;
+        self.unload_all(&mut inner);
+    }
+
+    fn unload_all(&self, inner: &mut Inner) {
+        let all = inner.machine.group_ids().map(str::to_owned).collect();
+        self.unload(inner, all);
+    }
+
+    fn unload(&self, inner: &mut Inner, group_ids: Vec<String>) {
+        for group_id in group_ids {
+            let effects = inner.machine.handle(self.now(), Event::Unload { group_id });
+            for (ticket, reply) in effects.replies {
+                let _ = ticket.send((Ok(reply), None));
+            }
+            self.set_timers(inner, effects.timers);
+        }
+    }
+}
+
+/// The protocol's code: 0 for success.
+pub(crate) fn error_code<T>(result: &Result<T, ResponseError>) -> i16 {
+    result.as_ref().err().map_or(0, ResponseError::code)
+}
+
+fn config(settings: &Effective) -> GroupConfig {
+    let unsigned = |value: i32| usize::try_from(value).unwrap_or(0);
+    GroupConfig {
+        min_session_timeout_ms: settings.group_min_session_timeout_ms,
+        max_session_timeout_ms: settings.group_max_session_timeout_ms,
+        initial_rebalance_delay_ms: u64::try_from(settings.group_initial_rebalance_delay_ms)
+            .unwrap_or(0),
+        max_size: unsigned(settings.group_max_size),
+        offset_metadata_max_bytes: unsigned(settings.offset_metadata_max_bytes),
+        offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
+    }
+}
+
+fn meta_op(op: StoreOp) -> MetaOp {
+    let stored = |tree| match tree {
+        ottla_coordinator::Tree::Groups => Tree::Groups,
+        ottla_coordinator::Tree::Offsets => Tree::Offsets,
+        ottla_coordinator::Tree::Producers => Tree::Producers,
+    };
+    match op {
+        StoreOp::Put { tree, key, value } => MetaOp::Put {
+            tree: stored(tree),
+            key: key.into(),
+            value: value.into(),
+        },
+        StoreOp::Delete { tree, key } => MetaOp::Delete {
+            tree: stored(tree),
+            key: key.into(),
+        },
     }
 }

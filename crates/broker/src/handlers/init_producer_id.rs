@@ -1,14 +1,38 @@
-//! InitProducerId.
+//! InitProducerId, for idempotent producers.
+//!
+//! Transactions are not supported. A transactional id is answered UNSUPPORTED_VERSION: the Java client and librdkafka
+//! take that as fatal and name it to the application, where the coordinator's errors would have them retry for ever.
 
-use ottla_codec::messages::{InitProducerIdRequest, InitProducerIdResponse};
+use ottla_codec::ResponseError;
+use ottla_codec::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 
 use crate::context::RequestContext;
 use crate::reply::Reply;
 
 /// Handles one request.
 pub(crate) fn handle(
-    _ctx: &RequestContext,
-    _request: InitProducerIdRequest,
+    ctx: &RequestContext,
+    request: InitProducerIdRequest,
 ) -> Reply<InitProducerIdResponse> {
-    todo!()
+    match request.transactional_id.as_deref() {
+        None => {}
+        Some(id) if id.is_empty() => return Reply::Now(refusal(ResponseError::InvalidRequest)),
+        Some(_) => return Reply::Now(refusal(ResponseError::UnsupportedVersion)),
+    }
+    let allocated = ctx.broker.groups.allocate_producer_id();
+    Reply::later(async move {
+        match allocated.await {
+            Ok(id) => InitProducerIdResponse::default()
+                .with_producer_id(ProducerId(id))
+                .with_producer_epoch(0),
+            Err(error) => refusal(error),
+        }
+    })
+}
+
+fn refusal(error: ResponseError) -> InitProducerIdResponse {
+    InitProducerIdResponse::default()
+        .with_error_code(error.code())
+        .with_producer_id(ProducerId(-1))
+        .with_producer_epoch(-1)
 }

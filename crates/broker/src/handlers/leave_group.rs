@@ -1,14 +1,67 @@
-//! LeaveGroup.
+//! LeaveGroup: one member before v3, any number of them since.
 
+use ottla_codec::messages::leave_group_response::MemberResponse;
 use ottla_codec::messages::{LeaveGroupRequest, LeaveGroupResponse};
+use ottla_codec::{ResponseError, StrBytes};
+use ottla_coordinator::groups::{Event, LeaveMember, Reply as GroupReply};
 
 use crate::context::RequestContext;
 use crate::reply::Reply;
 
 /// Handles one request.
 pub(crate) fn handle(
-    _ctx: &RequestContext,
-    _request: LeaveGroupRequest,
+    ctx: &RequestContext,
+    request: LeaveGroupRequest,
 ) -> Reply<LeaveGroupResponse> {
-    todo!()
+    let version = ctx.version;
+    let members = if version < 3 {
+        vec![LeaveMember {
+            member_id: request.member_id.to_string(),
+            instance_id: None,
+        }]
+    } else {
+        let members = request.members.into_iter().map(|m| LeaveMember {
+            member_id: m.member_id.to_string(),
+            instance_id: m.group_instance_id.map(|id| id.to_string()),
+        });
+        members.collect()
+    };
+    let group_id = request.group_id.to_string();
+    let answer = ctx
+        .broker
+        .groups
+        .submit(&request.group_id, |ticket| Event::Leave {
+            ticket,
+            group_id,
+            members,
+        });
+    Reply::later(async move {
+        match answer.await {
+            Ok(GroupReply::Leave(Ok(results))) => response(version, results),
+            Ok(GroupReply::Leave(Err(error))) | Err(error) => refusal(error),
+            Ok(_) => refusal(ResponseError::UnknownServerError),
+        }
+    })
+}
+
+fn response(
+    version: i16,
+    results: Vec<(LeaveMember, Option<ResponseError>)>,
+) -> LeaveGroupResponse {
+    let code = |error: Option<ResponseError>| error.map_or(0, |e| e.code());
+    if version < 3 {
+        let only = results.into_iter().next().and_then(|(_, error)| error);
+        return LeaveGroupResponse::default().with_error_code(code(only));
+    }
+    let members = results.into_iter().map(|(member, error)| {
+        MemberResponse::default()
+            .with_member_id(StrBytes::from_string(member.member_id))
+            .with_group_instance_id(member.instance_id.map(StrBytes::from_string))
+            .with_error_code(code(error))
+    });
+    LeaveGroupResponse::default().with_members(members.collect())
+}
+
+fn refusal(error: ResponseError) -> LeaveGroupResponse {
+    LeaveGroupResponse::default().with_error_code(error.code())
 }

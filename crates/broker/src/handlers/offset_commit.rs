@@ -1,14 +1,104 @@
 //! OffsetCommit.
 
+use ottla_codec::ResponseError;
+use ottla_codec::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
 use ottla_codec::messages::{OffsetCommitRequest, OffsetCommitResponse};
+use ottla_coordinator::groups::{
+    Event, OffsetCommitPartition, OffsetCommitRequest as Commit, OffsetResults, PartitionId,
+    Reply as GroupReply,
+};
 
 use crate::context::RequestContext;
+use crate::groups::error_code;
 use crate::reply::Reply;
 
 /// Handles one request.
 pub(crate) fn handle(
-    _ctx: &RequestContext,
-    _request: OffsetCommitRequest,
+    ctx: &RequestContext,
+    request: OffsetCommitRequest,
 ) -> Reply<OffsetCommitResponse> {
-    todo!()
+    let (response, partitions) = existing_partitions(ctx, &request);
+    if partitions.is_empty() {
+        return Reply::Now(response);
+    }
+    let count = partitions.len();
+    let commit = Commit {
+        group_id: request.group_id.to_string(),
+        generation: request.generation_id_or_member_epoch,
+        member_id: request.member_id.to_string(),
+        instance_id: request.group_instance_id.as_ref().map(|id| id.to_string()),
+        retention_ms: (request.retention_time_ms >= 0).then_some(request.retention_time_ms),
+        group_not_found_error: ctx.version >= 9,
+        partitions,
+    };
+    let answer = ctx.broker.groups.submit(&request.group_id, |ticket| {
+        Event::OffsetCommit(ticket, commit)
+    });
+    Reply::later(async move {
+        let results = match answer.await {
+            Ok(GroupReply::OffsetCommit(results)) => results,
+            Ok(_) => vec![Err(ResponseError::UnknownServerError); count],
+            Err(error) => vec![Err(error); count],
+        };
+        with_results(response, results)
+    })
+}
+
+/// The answer with UNKNOWN_TOPIC_OR_PARTITION where that is so, and what is to be committed, in the request's order.
+fn existing_partitions(
+    ctx: &RequestContext,
+    request: &OffsetCommitRequest,
+) -> (OffsetCommitResponse, Vec<OffsetCommitPartition>) {
+    let topics = ctx.broker.store.topics();
+    let mut commits = Vec::new();
+    let answers = request.topics.iter().map(|t| {
+        let topic = topics.by_name(&t.name);
+        let partitions = t.partitions.iter().map(|p| {
+            let answer =
+                OffsetCommitResponsePartition::default().with_partition_index(p.partition_index);
+            match topic.filter(|topic| (0..topic.partitions).contains(&p.partition_index)) {
+                None => answer.with_error_code(ResponseError::UnknownTopicOrPartition.code()),
+                Some(topic) => {
+                    commits.push(OffsetCommitPartition {
+                        id: PartitionId {
+                            topic: t.name.to_string(),
+                            partition: p.partition_index,
+                        },
+                        topic_id: *topic.id.as_bytes(),
+                        offset: p.committed_offset,
+                        leader_epoch: p.committed_leader_epoch,
+                        metadata: p
+                            .committed_metadata
+                            .as_deref()
+                            .unwrap_or_default()
+                            .to_owned(),
+                    });
+                    answer
+                }
+            }
+        });
+        OffsetCommitResponseTopic::default()
+            .with_name(t.name.clone())
+            .with_partitions(partitions.collect())
+    });
+    let response = OffsetCommitResponse::default().with_topics(answers.collect());
+    (response, commits)
+}
+
+/// Fills the results in where no error is yet.
+fn with_results(
+    mut response: OffsetCommitResponse,
+    results: OffsetResults,
+) -> OffsetCommitResponse {
+    let open = response
+        .topics
+        .iter_mut()
+        .flat_map(|t| &mut t.partitions)
+        .filter(|p| p.error_code == 0);
+    for (partition, result) in open.zip(results) {
+        partition.error_code = error_code(&result);
+    }
+    response
 }

@@ -1,14 +1,136 @@
-//! OffsetFetch.
+//! OffsetFetch: one group up to v7, any number of groups since v8.
+//!
+//! `require_stable` needs nothing here: an offset is unstable while a transaction that commits it is open, and there are
+//! no transactions.
 
-use ottla_codec::messages::{OffsetFetchRequest, OffsetFetchResponse};
+use ottla_codec::messages::offset_fetch_request::OffsetFetchRequestTopics;
+use ottla_codec::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+};
+use ottla_codec::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse, TopicName};
+use ottla_codec::{ResponseError, StrBytes};
+use ottla_coordinator::groups::CommittedOffset;
 
 use crate::context::RequestContext;
+use crate::groups::Machine;
 use crate::reply::Reply;
+
+/// What to fetch of one group; `None` for all there is.
+type Wanted = (GroupId, Option<Vec<OffsetFetchRequestTopics>>);
 
 /// Handles one request.
 pub(crate) fn handle(
-    _ctx: &RequestContext,
-    _request: OffsetFetchRequest,
+    ctx: &RequestContext,
+    request: OffsetFetchRequest,
 ) -> Reply<OffsetFetchResponse> {
-    todo!()
+    let version = ctx.version;
+    let wanted = wanted(version, request);
+    let names: Vec<GroupId> = wanted.iter().map(|(group, _)| group.clone()).collect();
+    let ids: Vec<&str> = names.iter().map(|group| &***group).collect();
+    let answer = ctx.broker.groups.read(&ids, |machine| {
+        let groups = wanted.into_iter().map(|w| fetch(machine, w));
+        groups.collect::<Vec<_>>()
+    });
+    Reply::later(async move {
+        match answer.await {
+            Ok(groups) => response(version, groups),
+            Err(error) => refusal(version, names, error),
+        }
+    })
+}
+
+fn wanted(version: i16, request: OffsetFetchRequest) -> Vec<Wanted> {
+    if version >= 8 {
+        let groups = request.groups.into_iter().map(|g| (g.group_id, g.topics));
+        return groups.collect();
+    }
+    // Before v2 there is no way to ask for all: an empty list means none.
+    let topics = request.topics.map(|topics| {
+        topics
+            .into_iter()
+            .map(|t| {
+                OffsetFetchRequestTopics::default()
+                    .with_name(t.name)
+                    .with_partition_indexes(t.partition_indexes)
+            })
+            .collect()
+    });
+    vec![(request.group_id, topics)]
+}
+
+fn fetch(machine: &Machine, (group, topics): Wanted) -> OffsetFetchResponseGroup {
+    let topics = match topics {
+        Some(topics) => topics
+            .into_iter()
+            .map(|t| {
+                let partitions = t.partition_indexes.into_iter().map(|p| {
+                    let committed = machine.committed(&group, &t.name, p);
+                    partition(p, committed)
+                });
+                OffsetFetchResponseTopics::default()
+                    .with_partitions(partitions.collect())
+                    .with_name(t.name)
+            })
+            .collect(),
+        None => all(machine, &group),
+    };
+    OffsetFetchResponseGroup::default()
+        .with_group_id(group)
+        .with_topics(topics)
+}
+
+fn all(machine: &Machine, group: &str) -> Vec<OffsetFetchResponseTopics> {
+    let Some(committed) = machine.all_committed(group) else {
+        return Vec::new();
+    };
+    let topics = committed.iter().map(|(topic, partitions)| {
+        let partitions = partitions.iter().map(|(p, c)| partition(*p, Some(c)));
+        OffsetFetchResponseTopics::default()
+            .with_name(TopicName(StrBytes::from_string(topic.clone())))
+            .with_partitions(partitions.collect())
+    });
+    topics.collect()
+}
+
+/// A partition without an offset is -1, not an error.
+fn partition(index: i32, committed: Option<&CommittedOffset>) -> OffsetFetchResponsePartitions {
+    let metadata = committed.map_or_else(String::new, |c| c.metadata.clone());
+    OffsetFetchResponsePartitions::default()
+        .with_partition_index(index)
+        .with_committed_offset(committed.map_or(-1, |c| c.offset))
+        .with_committed_leader_epoch(committed.map_or(-1, |c| c.leader_epoch))
+        .with_metadata(Some(StrBytes::from_string(metadata)))
+}
+
+fn response(version: i16, mut groups: Vec<OffsetFetchResponseGroup>) -> OffsetFetchResponse {
+    if version >= 8 {
+        return OffsetFetchResponse::default().with_groups(groups);
+    }
+    let topics = groups.pop().map(|group| group.topics).unwrap_or_default();
+    let topics = topics.into_iter().map(|t| {
+        let partitions = t.partitions.into_iter().map(|p| {
+            OffsetFetchResponsePartition::default()
+                .with_partition_index(p.partition_index)
+                .with_committed_offset(p.committed_offset)
+                .with_committed_leader_epoch(p.committed_leader_epoch)
+                .with_metadata(p.metadata)
+        });
+        OffsetFetchResponseTopic::default()
+            .with_name(t.name)
+            .with_partitions(partitions.collect())
+    });
+    OffsetFetchResponse::default().with_topics(topics.collect())
+}
+
+fn refusal(version: i16, groups: Vec<GroupId>, error: ResponseError) -> OffsetFetchResponse {
+    if version < 8 {
+        return OffsetFetchResponse::default().with_error_code(error.code());
+    }
+    let groups = groups.into_iter().map(|group| {
+        OffsetFetchResponseGroup::default()
+            .with_group_id(group)
+            .with_error_code(error.code())
+    });
+    OffsetFetchResponse::default().with_groups(groups.collect())
 }

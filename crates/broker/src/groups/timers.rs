@@ -1,0 +1,73 @@
+//! The one task that fires the machine's timers. It sleeps until the next deadline, and without one until offsets are
+//! looked through for expired ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_coordinator::groups::{Event, TimerKey};
+use tokio::time::Instant;
+
+use super::{Inner, Shared};
+
+impl Shared {
+    pub(super) fn set_timers(&self, inner: &mut Inner, timers: Vec<(TimerKey, Option<u64>)>) {
+        for (key, deadline) in timers {
+            inner.timers.apply(key, deadline);
+        }
+        // A timer that moved back or went away only means that the task wakes once for nothing.
+        if let Some(next) = inner.timers.next_deadline()
+            && next < inner.timer_wakes_ms
+        {
+            self.timer_moved.notify_one();
+        }
+    }
+
+    /// Fires what is due and returns how long to sleep, `None` without a timer.
+    fn fire_due(&self) -> Option<Duration> {
+        let mut inner = self.inner.lock();
+        let now = self.now();
+        while let Some(key) = inner.timers.pop_due(now.monotonic_ms) {
+            let group_id = key.group_id.clone();
+            let effects = inner.machine.handle(now, Event::Timer(key));
+            self.apply(&mut inner, Some(&group_id), effects);
+        }
+        let next = inner.timers.next_deadline();
+        inner.timer_wakes_ms = next.unwrap_or(u64::MAX);
+        next.map(|at| Duration::from_millis(at.saturating_sub(now.monotonic_ms)))
+    }
+
+    fn expire_offsets(&self) {
+        let mut inner = self.inner.lock();
+        if self.load_all(&mut inner).is_err() {
+            return;
+        }
+        inner
+            .machine
+            .set_config(super::config(&self.settings.current()));
+        let effects = inner.machine.handle(self.now(), Event::ExpireOffsets);
+        self.apply(&mut inner, None, effects);
+    }
+
+    fn expiry_interval(&self) -> Duration {
+        let interval = self.settings.current().offsets_retention_check_interval_ms;
+        Duration::from_millis(interval.max(1))
+    }
+}
+
+/// Runs until it is aborted with its service.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut expiry_at = Instant::now() + shared.expiry_interval();
+    loop {
+        if Instant::now() >= expiry_at {
+            shared.expire_offsets();
+            expiry_at = Instant::now() + shared.expiry_interval();
+        }
+        let wake_at = shared
+            .fire_due()
+            .map_or(expiry_at, |sleep| expiry_at.min(Instant::now() + sleep));
+        tokio::select! {
+            () = tokio::time::sleep_until(wake_at) => {}
+            () = shared.timer_moved.notified() => {}
+        }
+    }
+}
