@@ -19,6 +19,7 @@ pub mod produce;
 pub mod records;
 pub mod request;
 pub mod response;
+mod shape;
 mod wire;
 
 pub use kafka_protocol::ResponseError;

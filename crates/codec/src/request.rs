@@ -4,9 +4,11 @@
 //! held against its shape (see `shape`): each count must fit the bytes that follow.
 
 use bytes::Bytes;
+use kafka_protocol::messages;
 use kafka_protocol::protocol::{Decodable, Request};
 
 use crate::api::Api;
+use crate::shape;
 
 /// Why a request cannot be read. The connection must be closed, with one log line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +40,90 @@ pub fn decode<R: Request + Decodable>(
         version,
         reason,
     };
+    shape::check(api, version, &body).map_err(error)?;
     let request = R::decode(&mut body, version).map_err(|e| error(e.to_string()))?;
     if !body.is_empty() {
         return Err(error(format!("{} bytes after its end", body.len())));
     }
     Ok(request)
+}
+
+/// Decodes a body of whichever API and drops it: what a fuzzer or a tool wants that only asks whether it can be read.
+pub fn check(api: Api, version: i16, body: Bytes) -> Result<(), RequestError> {
+    macro_rules! by_api {
+        ($($api:ident => $request:ident),* $(,)?) => {
+            match api { $( Api::$api => decode::<messages::$request>(api, version, body).map(drop), )* }
+        };
+    }
+    by_api! {
+        Produce => ProduceRequest,
+        Fetch => FetchRequest,
+        ListOffsets => ListOffsetsRequest,
+        Metadata => MetadataRequest,
+        OffsetCommit => OffsetCommitRequest,
+        OffsetFetch => OffsetFetchRequest,
+        FindCoordinator => FindCoordinatorRequest,
+        JoinGroup => JoinGroupRequest,
+        Heartbeat => HeartbeatRequest,
+        LeaveGroup => LeaveGroupRequest,
+        SyncGroup => SyncGroupRequest,
+        DescribeGroups => DescribeGroupsRequest,
+        ListGroups => ListGroupsRequest,
+        ApiVersions => ApiVersionsRequest,
+        CreateTopics => CreateTopicsRequest,
+        DeleteTopics => DeleteTopicsRequest,
+        DeleteRecords => DeleteRecordsRequest,
+        InitProducerId => InitProducerIdRequest,
+        OffsetForLeaderEpoch => OffsetForLeaderEpochRequest,
+        DescribeConfigs => DescribeConfigsRequest,
+        AlterConfigs => AlterConfigsRequest,
+        DescribeLogDirs => DescribeLogDirsRequest,
+        CreatePartitions => CreatePartitionsRequest,
+        DeleteGroups => DeleteGroupsRequest,
+        IncrementalAlterConfigs => IncrementalAlterConfigsRequest,
+        OffsetDelete => OffsetDeleteRequest,
+        DescribeCluster => DescribeClusterRequest,
+        ListConfigResources => ListConfigResourcesRequest,
+        DescribeTopicPartitions => DescribeTopicPartitionsRequest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::{FetchRequest, MetadataRequest};
+    use kafka_protocol::protocol::Encodable;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn bytes_after_the_body_are_refused() {
+        let mut body = Vec::new();
+        MetadataRequest::default().encode(&mut body, 12).unwrap();
+        assert!(decode::<MetadataRequest>(Api::Metadata, 12, body.clone().into()).is_ok());
+        body.push(0);
+        let error = decode::<MetadataRequest>(Api::Metadata, 12, body.into()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "malformed Metadata v12 request: 1 bytes after its end"
+        );
+    }
+
+    #[test]
+    fn a_version_beyond_the_table_is_refused() {
+        for version in [-1, 3, 19] {
+            assert!(decode::<FetchRequest>(Api::Fetch, version, Bytes::new()).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            for &api in Api::ALL {
+                for version in api.versions() {
+                    let _ = check(api, version, bytes.clone().into());
+                }
+            }
+        }
+    }
 }
