@@ -1,2 +1,49 @@
-//! Ottla.
-fn main() {}
+//! The `ottla` command: a broker, and a client for this and any other broker of the Kafka protocol.
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod failure;
+mod output;
+mod time;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    // Exits with 2 on a usage error, as clap does by itself.
+    let cli = Cli::parse();
+    failure::exit_code(run(cli.command))
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        // The one command that lasts and has work for several threads.
+        Command::Serve(args) => commands::serve::run(args),
+        Command::Completions(args) => commands::completions::run(&args),
+        Command::Topic(command) => client(commands::topic::run(command)),
+        Command::Produce(args) => client(commands::produce::run(args)),
+        Command::Consume(args) => client(commands::consume::run(args)),
+        Command::Group(command) => client(commands::group::run(command)),
+    }
+}
+
+/// Runs a client command: one thread is enough. Warnings go to stderr; `RUST_LOG` shows more.
+fn client(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(command);
+    // A read of stdin cannot be cancelled; do not wait for it.
+    runtime.shutdown_background();
+    result.map(|()| ExitCode::SUCCESS)
+}

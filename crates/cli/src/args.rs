@@ -1,0 +1,109 @@
+//! The command line's shape. Each command's own arguments are beside the command.
+
+use clap::{Args, Parser, Subcommand};
+use ottla_client::{Client, ClientError, ClientOptions};
+
+use crate::commands::{completions, consume, group, produce, serve, topic};
+
+/// A message broker that speaks Kafka's protocol, and a client for any such broker.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ottla",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a broker
+    Serve(serve::ServeArgs),
+    /// Create, list, describe, alter and delete topics
+    #[command(subcommand)]
+    Topic(topic::TopicCommand),
+    /// Send records, one a line, from stdin or a file
+    Produce(produce::ProduceArgs),
+    /// Read records
+    Consume(consume::ConsumeArgs),
+    /// List, describe, reset and delete consumer groups
+    #[command(subcommand)]
+    Group(group::GroupCommand),
+    /// Print a shell's completion script
+    Completions(completions::CompletionsArgs),
+}
+
+/// How a client command reaches its broker.
+#[derive(Debug, Args)]
+pub struct ClientArgs {
+    /// Where the brokers are
+    #[arg(
+        short = 'b',
+        long,
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        env = "OTTLA_BOOTSTRAP_SERVER",
+        default_value = "127.0.0.1:9092"
+    )]
+    pub bootstrap_server: Vec<String>,
+}
+
+impl ClientArgs {
+    pub async fn connect(&self) -> Result<Client, ClientError> {
+        Client::connect(&self.bootstrap_server, ClientOptions::default()).await
+    }
+}
+
+/// Parses `name=value`.
+pub fn name_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err("expected name=value".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_setting_is_a_name_and_a_value_that_may_hold_further_equals_signs() {
+        assert_eq!(
+            name_value("a.b=c=d"),
+            Ok(("a.b".to_owned(), "c=d".to_owned()))
+        );
+        assert!(name_value("=x").is_err());
+        assert!(name_value("x").is_err());
+    }
+
+    #[test]
+    fn every_command_has_the_help_that_is_kept_here() {
+        let mut help = String::new();
+        render(&mut Cli::command(), &mut help);
+        insta::assert_snapshot!("help", help);
+    }
+
+    fn render(command: &mut clap::Command, help: &mut String) {
+        use std::fmt::Write as _;
+        let name = command.get_name().to_owned();
+        write!(help, "==== {name}\n{}\n", command.render_long_help()).unwrap();
+        for sub in command
+            .get_subcommands_mut()
+            .filter(|c| c.get_name() != "help")
+        {
+            render(sub, help);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! `ottla group delete`.
+
+use clap::Args;
+
+use crate::args::ClientArgs;
+
+#[derive(Debug, Args)]
+pub struct DeleteArgs {
+    /// The groups
+    #[arg(required = true, value_name = "GROUP")]
+    groups: Vec<String>,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+pub async fn run(args: DeleteArgs) -> anyhow::Result<()> {
+    let mut client = args.client.connect().await?;
+    let mut failed = None;
+    for group in &args.groups {
+        match client.delete_group(group).await {
+            Ok(()) => eprintln!("Deleted group {group}."),
+            Err(error) => {
+                if let Some(earlier) = failed.replace(error) {
+                    eprintln!("ottla: {earlier}");
+                }
+            }
+        }
+    }
+    failed.map_or(Ok(()), |error| Err(error.into()))
+}

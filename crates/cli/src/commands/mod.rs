@@ -1,0 +1,8 @@
+//! One command, one file.
+
+pub mod completions;
+pub mod consume;
+pub mod group;
+pub mod produce;
+pub mod serve;
+pub mod topic;

@@ -1,0 +1,213 @@
+//! `ottla produce`: sends lines as records.
+
+mod input;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use ottla_client::producer::{Acks, Delivery, Producer, ProducerOptions};
+use ottla_codec::compression::Compression;
+use tokio::sync::mpsc;
+
+use crate::args::{ClientArgs, name_value};
+use input::LineFormat;
+
+/// How long a record waits for others before it goes out.
+const LINGER: Duration = Duration::from_millis(5);
+/// Lines that may be read ahead.
+const READ_AHEAD: usize = 10_000;
+
+/// Records are lines, or with --input json one JSON object a line:
+/// {"key": "k", "value": "v", "headers": {"h": "x"}, "partition": 0, "timestamp": 1700000000000}
+/// where all but "value" may be left out, and what is not a string is sent as JSON text.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct ProduceArgs {
+    /// The topic
+    topic: String,
+    /// Read from a file instead of stdin
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// What a line holds
+    #[arg(short, long, value_enum, default_value = "lines")]
+    input: Input,
+    /// What stands between key and value, as in : or \t; a line without it has no key
+    #[arg(short = 'K', long, value_name = "TEXT")]
+    key_separator: Option<String>,
+    /// The key of every record that brings none
+    #[arg(short, long)]
+    key: Option<String>,
+    /// A header of every record; repeatable
+    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = name_value)]
+    headers: Vec<(String, String)>,
+    /// A key or value with this text is sent as null
+    #[arg(short = 'Z', long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "")]
+    null: Option<String>,
+    /// The partition [default: by key; in turn without one]
+    #[arg(short, long, value_name = "N")]
+    partition: Option<i32>,
+    /// The codec
+    #[arg(short = 'z', long, value_enum, default_value = "none")]
+    compression: Codec,
+    /// When a record counts as sent
+    #[arg(short, long, value_enum, default_value = "all")]
+    acks: AcksArg,
+    /// Say nothing at the end
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Input {
+    /// A value, or key and value
+    Lines,
+    /// A JSON object
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Codec {
+    None,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
+impl From<Codec> for Compression {
+    fn from(codec: Codec) -> Compression {
+        match codec {
+            Codec::None => Compression::None,
+            Codec::Gzip => Compression::Gzip,
+            Codec::Snappy => Compression::Snappy,
+            Codec::Lz4 => Compression::Lz4,
+            Codec::Zstd => Compression::Zstd,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum AcksArg {
+    /// When every in-sync replica has it
+    #[value(alias = "-1")]
+    All,
+    /// When the leader has it
+    #[value(name = "1")]
+    Leader,
+    /// When it is out of the door
+    #[value(name = "0")]
+    None,
+}
+
+impl From<AcksArg> for Acks {
+    fn from(acks: AcksArg) -> Acks {
+        match acks {
+            AcksArg::All => Acks::All,
+            AcksArg::Leader => Acks::Leader,
+            AcksArg::None => Acks::None,
+        }
+    }
+}
+
+pub async fn run(args: ProduceArgs) -> anyhow::Result<()> {
+    let source: Box<dyn BufRead + Send> = match &args.file {
+        Some(path) => {
+            let file =
+                File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+            Box::new(BufReader::new(file))
+        }
+        None => Box::new(BufReader::new(io::stdin())),
+    };
+    let format = LineFormat {
+        topic: args.topic.clone(),
+        json: args.input == Input::Json,
+        key_separator: args.key_separator.as_deref().map(input::unescape),
+        key: args.key.clone(),
+        headers: args.headers.clone(),
+        null: args.null.clone(),
+        partition: args.partition,
+    };
+    let client = args.client.connect().await?;
+    let options = ProducerOptions {
+        acks: args.acks.into(),
+        compression: args.compression.into(),
+        ..ProducerOptions::default()
+    };
+    let mut producer = Producer::new(client, options).await?;
+    // The topic's own troubles are told before the first line is read.
+    producer.client().topic(&args.topic, true).await?;
+    let sent = send_lines(&mut producer, &format, read_lines(source)).await?;
+    if !args.quiet {
+        let plural = if sent == 1 { "" } else { "s" };
+        eprintln!("Sent {sent} record{plural} to {}.", args.topic);
+    }
+    Ok(())
+}
+
+/// Sends until the input ends. Records that wait go out after a moment without a further line.
+async fn send_lines(
+    producer: &mut Producer,
+    format: &LineFormat,
+    mut lines: mpsc::Receiver<io::Result<Vec<u8>>>,
+) -> anyhow::Result<usize> {
+    let count = |deliveries: Vec<Delivery>| deliveries.iter().map(|d| d.count).sum::<usize>();
+    let mut sent = 0;
+    let mut number = 0_u64;
+    loop {
+        let line = if producer.is_flushed() {
+            lines.recv().await
+        } else {
+            match tokio::time::timeout(LINGER, lines.recv()).await {
+                Ok(line) => line,
+                Err(_) => {
+                    sent += count(producer.flush().await?);
+                    continue;
+                }
+            }
+        };
+        let Some(line) = line else { break };
+        number += 1;
+        let line = line.context("cannot read the input")?;
+        let record = format
+            .parse(line)
+            .with_context(|| format!("line {number} of the input"))?;
+        sent += count(producer.send(record).await?);
+    }
+    Ok(sent + count(producer.flush().await?))
+}
+
+/// Reads lines on a thread of their own: a read of stdin blocks, and cannot be cancelled.
+fn read_lines(mut source: Box<dyn BufRead + Send>) -> mpsc::Receiver<io::Result<Vec<u8>>> {
+    let (sender, receiver) = mpsc::channel(READ_AHEAD);
+    std::thread::spawn(move || {
+        loop {
+            let mut line = Vec::new();
+            let read = match source.read_until(b'\n', &mut line) {
+                Ok(0) => break,
+                Ok(_) => Ok(strip_newline(line)),
+                Err(error) => Err(error),
+            };
+            let failed = read.is_err();
+            if sender.blocking_send(read).is_err() || failed {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+fn strip_newline(mut line: Vec<u8>) -> Vec<u8> {
+    if line.last() == Some(&b'\n') {
+        line.pop();
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+    }
+    line
+}

@@ -1,0 +1,149 @@
+//! What a broker says when it is ready: where the data is, what clients are told to connect to, how to try it.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ottla_broker::Broker;
+
+/// What the banner is made of.
+pub(super) struct Facts {
+    data_dir: PathBuf,
+    cluster_id: String,
+    listeners: Vec<Listener>,
+}
+
+struct Listener {
+    name: String,
+    bound: SocketAddr,
+    advertised: String,
+}
+
+pub(super) fn facts(broker: &Broker) -> Facts {
+    let advertised = broker.advertised();
+    let told = |name: &str, bound: &SocketAddr| {
+        advertised
+            .iter()
+            .find(|(listener, _)| listener == name)
+            .map_or_else(|| bound.to_string(), |(_, address)| address.clone())
+    };
+    let data_dir = broker.data_dir();
+    Facts {
+        data_dir: data_dir.canonicalize().unwrap_or(data_dir),
+        cluster_id: broker.cluster_id(),
+        listeners: broker
+            .listeners()
+            .into_iter()
+            .map(|(name, bound)| Listener {
+                advertised: told(&name, &bound),
+                name,
+                bound,
+            })
+            .collect(),
+    }
+}
+
+pub(super) fn render(facts: &Facts) -> String {
+    let mut text = String::new();
+    let version = env!("CARGO_PKG_VERSION");
+    let mut line = |words: String| {
+        writeln!(text, "{words}").expect("writing to a string does not fail");
+    };
+    line(format!(
+        "Ottla {version} is ready (cluster {}).",
+        facts.cluster_id
+    ));
+    line(format!("  data       {}", facts.data_dir.display()));
+    for listener in &facts.listeners {
+        line(format!(
+            "  {:<9}  listens on {}; clients are told to connect to {}",
+            listener.name, listener.bound, listener.advertised
+        ));
+        if let Some(warning) = warning(listener) {
+            line(format!("             warning: {warning}"));
+        }
+    }
+    if let Some(first) = facts.listeners.first() {
+        let server = match first.advertised.as_str() {
+            "127.0.0.1:9092" | "localhost:9092" => String::new(),
+            address => format!(" --bootstrap-server {address}"),
+        };
+        line("Try it:".to_owned());
+        line(format!("  echo hello | ottla produce greetings{server}"));
+        line(format!(
+            "  ottla consume greetings --offset beginning --exit-eof{server}"
+        ));
+    }
+    text
+}
+
+/// Why clients cannot follow what they are told, where that can be seen from here.
+fn warning(listener: &Listener) -> Option<String> {
+    let (host, port) = listener.advertised.rsplit_once(':')?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if ["", "0.0.0.0", "::"].contains(&host) {
+        return Some(format!(
+            "no client can connect to {}; set advertised.listeners",
+            listener.advertised
+        ));
+    }
+    if port.parse() != Ok(listener.bound.port()) {
+        return Some(format!(
+            "the advertised port {port} is not the one listened on; right only if something forwards it"
+        ));
+    }
+    let local = host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    if local && !listener.bound.ip().is_loopback() {
+        return Some(
+            "clients on other machines and in containers will look for the broker on themselves; \
+             for them set advertised.listeners"
+                .to_owned(),
+        );
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener(name: &str, bound: &str, advertised: &str) -> Listener {
+        Listener {
+            name: name.to_owned(),
+            bound: bound.parse().unwrap(),
+            advertised: advertised.to_owned(),
+        }
+    }
+
+    fn banner(listeners: Vec<Listener>) -> String {
+        render(&Facts {
+            data_dir: PathBuf::from("/home/me/data"),
+            cluster_id: "IBpPLYXzTIuMGuPOzpWVRg".to_owned(),
+            listeners,
+        })
+    }
+
+    #[test]
+    fn the_banner_on_the_default_port() {
+        let text = banner(vec![listener(
+            "PLAINTEXT",
+            "127.0.0.1:9092",
+            "127.0.0.1:9092",
+        )]);
+        insta::assert_snapshot!("banner_default", text);
+    }
+
+    #[test]
+    fn the_banner_warns_of_addresses_that_clients_cannot_use() {
+        let text = banner(vec![
+            listener("HOST", "0.0.0.0:9092", "localhost:9092"),
+            listener("ANY", "0.0.0.0:9093", "0.0.0.0:9093"),
+            listener("FORWARDED", "0.0.0.0:9094", "kafka:19092"),
+            listener("GOOD", "0.0.0.0:9095", "kafka:9095"),
+        ]);
+        insta::assert_snapshot!("banner_warnings", text);
+    }
+}

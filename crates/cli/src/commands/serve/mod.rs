@@ -1,0 +1,106 @@
+//! `ottla serve`: runs a broker until it is told to stop.
+
+mod banner;
+mod config;
+mod signals;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use ottla_broker::Broker;
+
+use crate::args::name_value;
+use signals::{Signals, Stop};
+
+/// Later sources win: --config, then --port, --host and --durability, then --override.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Port to listen on; 0 takes a free one and says which [default: 9092]
+    #[arg(short, long)]
+    port: Option<u16>,
+    /// Address to listen on; 0.0.0.0 for all [default: 127.0.0.1]
+    #[arg(long)]
+    host: Option<String>,
+    /// Where to keep the data [default: the configuration's log.dirs, or ./data]
+    #[arg(short, long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// What an acknowledged record survives: disk, a power cut; os, the death of the process [default: disk]
+    #[arg(long, value_enum)]
+    durability: Option<Durability>,
+    /// Settings in the form of Kafka's server.properties
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Any setting, as in num.partitions=3; repeatable
+    #[arg(short, long = "override", value_name = "NAME=VALUE", value_parser = name_value)]
+    overrides: Vec<(String, String)>,
+    /// How log lines look; what is logged is set by the environment variable RUST_LOG
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: LogFormat,
+    /// Threads that serve connections
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Durability {
+    Disk,
+    Os,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    start_logging(args.log_format);
+    let config = config::broker_config(&args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(usize::from(args.threads))
+        .enable_all()
+        .build()
+        .context("cannot start the threads that serve connections")?;
+    runtime.block_on(async {
+        // Before the broker starts, so that a signal during recovery is heeded too.
+        let mut signals = Signals::listen().context("cannot listen for signals")?;
+        let broker = tokio::select! {
+            started = Broker::start(config) => started?,
+            stop = signals.next() => return Ok(stop.exit_code()),
+        };
+        eprint!("{}", banner::render(&banner::facts(&broker)));
+        let stop = signals.next().await;
+        eprintln!("Stopping on {}; once more to stop at once.", stop.name());
+        shut_down(broker, signals).await
+    })
+}
+
+/// Stops gracefully; a second signal ends the process at once, with the code that a shell gives to that signal.
+async fn shut_down(broker: Broker, mut signals: Signals) -> anyhow::Result<ExitCode> {
+    tokio::select! {
+        stopped = broker.shutdown() => {
+            stopped.context("the broker did not stop cleanly; nothing acknowledged is lost")?;
+            eprintln!("Stopped.");
+            Ok(ExitCode::SUCCESS)
+        }
+        stop = signals.next() => exit_at_once(stop),
+    }
+}
+
+fn exit_at_once(stop: Stop) -> ! {
+    std::process::exit(stop.code())
+}
+
+fn start_logging(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+}

@@ -1,0 +1,66 @@
+//! `ottla topic create`.
+
+use clap::Args;
+use ottla_client::admin::NewTopic;
+use ottla_client::kafka_protocol::ResponseError;
+use serde_json::json;
+
+use crate::args::{ClientArgs, name_value};
+use crate::output;
+
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// The topics' names
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    /// How many partitions [default: the broker's num.partitions]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: Option<i32>,
+    /// How many replicas [default: the broker's default.replication.factor]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
+    replication_factor: Option<i16>,
+    /// A setting, as in retention.ms=3600000; repeatable
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_value)]
+    config: Vec<(String, String)>,
+    /// Succeed if the topic is there already
+    #[arg(long)]
+    if_not_exists: bool,
+    /// Check only, create nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON, a line for each topic
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+pub async fn run(args: CreateArgs) -> anyhow::Result<()> {
+    let mut client = args.client.connect().await?;
+    let topics: Vec<NewTopic> = args
+        .names
+        .iter()
+        .map(|name| NewTopic {
+            name: name.clone(),
+            partitions: args.partitions,
+            replication_factor: args.replication_factor,
+            configs: args.config.clone(),
+        })
+        .collect();
+    let mut failed = None;
+    for result in client.create_topics(&topics, args.dry_run).await? {
+        match result {
+            Ok(topic) if args.json => {
+                let line = json!({"topic": topic.name, "id": topic.id.to_string(), "partitions": topic.partitions});
+                output::json(&mut std::io::stdout(), &line)?;
+            }
+            Ok(topic) if args.dry_run => eprintln!("Topic {} could be created.", topic.name),
+            Ok(topic) => eprintln!("Created topic {}.", topic.name),
+            Err(error)
+                if args.if_not_exists
+                    && error.broker_error() == Some(ResponseError::TopicAlreadyExists) => {}
+            Err(error) => super::tell_all_but_last(&mut failed, error),
+        }
+    }
+    failed.map_or(Ok(()), |error| Err(error.into()))
+}
