@@ -6,7 +6,7 @@
 /// A request of any size may take this much.
 const FLOOR: usize = 4 << 20;
 /// And this many times its own bytes.
-const FACTOR: usize = 4;
+const FACTOR: usize = 6;
 
 /// The memory that a body may still be turned into.
 #[derive(Debug)]
