@@ -50,10 +50,8 @@ impl<T> Group<T> {
         }
         self.remove(member_id, out);
         match self.state {
-            State::PreparingRebalance { .. } => {
-                if self.has_all_members_joined() {
-                    self.complete_join(now, out);
-                }
+            State::PreparingRebalance { .. } if self.has_all_members_joined() => {
+                self.complete_join(now, out);
             }
             State::CompletingRebalance { .. } | State::Stable { .. } if !is_pending => {
                 self.prepare_rebalance(now, config, out);

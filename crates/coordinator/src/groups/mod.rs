@@ -23,6 +23,9 @@ pub mod records;
 mod subscription;
 mod sync;
 
+#[cfg(test)]
+mod simulation;
+
 pub use coordinator::{GroupConfig, GroupCoordinator};
 pub use describe::{DescribedGroup, DescribedMember, GroupState, ListedGroup};
 pub use event::{
