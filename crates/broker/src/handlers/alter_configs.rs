@@ -1,14 +1,75 @@
-//! AlterConfigs.
+//! AlterConfigs, the older call: what it names is set, everything else of the resource goes back to its default.
 
+use ottla_codec::StrBytes;
+use ottla_codec::messages::alter_configs_response::AlterConfigsResourceResponse;
 use ottla_codec::messages::{AlterConfigsRequest, AlterConfigsResponse};
 
+use crate::config_changes::{change, check_shape, repeated};
 use crate::context::RequestContext;
+use crate::durable::all_kept;
 use crate::reply::Reply;
+use crate::settings::Changes;
 
 /// Handles one request.
 pub(crate) fn handle(
-    _ctx: &RequestContext,
-    _request: AlterConfigsRequest,
+    ctx: &RequestContext,
+    request: AlterConfigsRequest,
 ) -> Reply<AlterConfigsResponse> {
-    todo!()
+    let repeated = repeated(
+        request
+            .resources
+            .iter()
+            .map(|r| (r.resource_type, &*r.resource_name)),
+    );
+    let results: Vec<_> = request
+        .resources
+        .iter()
+        .map(|resource| {
+            let (kind, name) = (resource.resource_type, &*resource.resource_name);
+            let settings = resource
+                .configs
+                .iter()
+                .map(|config| (&*config.name, config.value.is_none()));
+            let outcome = check_shape(repeated.contains(&(kind, name)), settings).and_then(|()| {
+                let values = resource
+                    .configs
+                    .iter()
+                    .filter_map(|config| {
+                        Some((config.name.to_string(), config.value.as_ref()?.to_string()))
+                    })
+                    .collect();
+                change(
+                    &ctx.broker,
+                    kind,
+                    name,
+                    &Changes::All(values),
+                    request.validate_only,
+                )
+            });
+            (kind, resource.resource_name.clone(), outcome)
+        })
+        .collect();
+    let commits = results
+        .iter()
+        .map(|(_, _, outcome)| *outcome.as_ref().unwrap_or(&None))
+        .collect();
+    let kept = all_kept(&ctx.broker.store, commits, 0);
+    Reply::later(async move {
+        let kept = kept.await;
+        let responses = results
+            .into_iter()
+            .map(|(kind, name, outcome)| {
+                let response = AlterConfigsResourceResponse::default()
+                    .with_resource_type(kind)
+                    .with_resource_name(name);
+                match outcome.and_then(|_| kept.clone()) {
+                    Ok(()) => response,
+                    Err(refusal) => response
+                        .with_error_code(refusal.error.code())
+                        .with_error_message(Some(StrBytes::from_string(refusal.message))),
+                }
+            })
+            .collect();
+        AlterConfigsResponse::default().with_responses(responses)
+    })
 }

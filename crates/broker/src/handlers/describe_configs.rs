@@ -1,14 +1,120 @@
-//! DescribeConfigs.
+//! DescribeConfigs: every setting of a topic or of this broker, with where its value comes from (KIP-133, KIP-226, KIP-569).
 
+use ottla_codec::messages::describe_configs_request::DescribeConfigsResource;
+use ottla_codec::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
 use ottla_codec::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
+use ottla_codec::{ResponseError, StrBytes};
 
+use crate::config_changes::{broker_target, invalid_request, resource};
 use crate::context::RequestContext;
+use crate::errors::Refusal;
 use crate::reply::Reply;
+use crate::settings::{BrokerTarget, Described};
+use crate::state::BrokerState;
+use crate::topics::validate_name;
+
+/// What is shown beside name and value.
+#[derive(Clone, Copy)]
+struct Shown {
+    synonyms: bool,
+    types: bool,
+    documentation: bool,
+}
 
 /// Handles one request.
 pub(crate) fn handle(
-    _ctx: &RequestContext,
-    _request: DescribeConfigsRequest,
+    ctx: &RequestContext,
+    request: DescribeConfigsRequest,
 ) -> Reply<DescribeConfigsResponse> {
-    todo!()
+    let shown = Shown {
+        synonyms: request.include_synonyms,
+        types: ctx.version >= 3,
+        documentation: ctx.version >= 3 && request.include_documentation,
+    };
+    let results = request
+        .resources
+        .into_iter()
+        .map(|asked| describe(&ctx.broker, asked, shown))
+        .collect();
+    Reply::Now(DescribeConfigsResponse::default().with_results(results))
+}
+
+fn describe(
+    broker: &BrokerState,
+    asked: DescribeConfigsResource,
+    shown: Shown,
+) -> DescribeConfigsResult {
+    let result = DescribeConfigsResult::default().with_resource_type(asked.resource_type);
+    let result = match settings_of(broker, asked.resource_type, &asked.resource_name) {
+        Ok(rows) => {
+            // Kafka takes an empty list of names like none at all: everything.
+            let keys = asked.configuration_keys.filter(|keys| !keys.is_empty());
+            let wanted = |row: &Described| {
+                keys.as_ref()
+                    .is_none_or(|keys| keys.iter().any(|key| **key == *row.definition.name))
+            };
+            result.with_configs(
+                rows.into_iter()
+                    .filter(wanted)
+                    .map(|row| entry(row, shown))
+                    .collect(),
+            )
+        }
+        Err(refusal) => result
+            .with_error_code(refusal.error.code())
+            .with_error_message(Some(StrBytes::from_string(refusal.message))),
+    };
+    result.with_resource_name(asked.resource_name)
+}
+
+fn settings_of(broker: &BrokerState, kind: i8, name: &str) -> Result<Vec<Described>, Refusal> {
+    match kind {
+        resource::TOPIC => {
+            validate_name(name)?;
+            let topic = broker.topics.by_name(name).ok_or_else(|| {
+                Refusal::new(
+                    ResponseError::UnknownTopicOrPartition,
+                    format!("The topic '{name}' does not exist."),
+                )
+            })?;
+            Ok(broker.settings.describe_topic(&topic.configs))
+        }
+        resource::BROKER => Ok(match broker_target(broker, name)? {
+            BrokerTarget::Default => broker.settings.describe_broker_defaults(),
+            BrokerTarget::This => broker.settings.describe_broker(),
+        }),
+        other => Err(invalid_request(format!(
+            "Unsupported resource type: {}",
+            resource::name(other)
+        ))),
+    }
+}
+
+fn entry(row: Described, shown: Shown) -> DescribeConfigsResourceResult {
+    let sensitive = row.definition.is_sensitive();
+    let documentation = shown
+        .documentation
+        .then(|| StrBytes::from_string(row.documentation()));
+    let mut result = DescribeConfigsResourceResult::default()
+        .with_name(StrBytes::from_static_str(row.definition.name))
+        .with_value(row.value.map(StrBytes::from_string))
+        .with_read_only(row.read_only)
+        .with_config_source(row.source as i8)
+        .with_is_sensitive(sensitive)
+        .with_documentation(documentation);
+    if shown.types {
+        result = result.with_config_type(row.definition.kind as i8);
+    }
+    if shown.synonyms {
+        let synonym = |given: crate::settings::Given| {
+            DescribeConfigsSynonym::default()
+                .with_name(StrBytes::from_string(given.name))
+                .with_value((!sensitive).then(|| StrBytes::from_string(given.value)))
+                .with_source(given.source as i8)
+        };
+        result = result.with_synonyms(row.synonyms.into_iter().map(synonym).collect());
+    }
+    result
 }

@@ -1,14 +1,141 @@
-//! DescribeTopicPartitions.
+//! DescribeTopicPartitions (KIP-966): topics in the order of their names, a bounded number of partitions at a time.
 
-use ottla_codec::messages::{DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse};
+use std::collections::BTreeSet;
+
+use ottla_codec::messages::describe_topic_partitions_response::{
+    Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
+};
+use ottla_codec::messages::{
+    DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, TopicName,
+};
+use ottla_codec::{ResponseError, StrBytes};
+use ottla_storage::{Topic, Topics};
 
 use crate::context::RequestContext;
 use crate::reply::Reply;
+use crate::topics::validate_name;
+
+/// What may be done with a topic, as bits of Kafka's operation codes: read 3, write 4, create 5, delete 6, alter 7, describe 8,
+/// describe configs 10, alter configs 11. Without an authorizer everybody may.
+const TOPIC_OPERATIONS: i32 =
+    1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 
 /// Handles one request.
 pub(crate) fn handle(
-    _ctx: &RequestContext,
-    _request: DescribeTopicPartitionsRequest,
+    ctx: &RequestContext,
+    request: DescribeTopicPartitionsRequest,
 ) -> Reply<DescribeTopicPartitionsResponse> {
-    todo!()
+    let broker = &*ctx.broker;
+    let topics = broker.store.topics();
+    let all = request.topics.is_empty();
+    let names: BTreeSet<String> = if all {
+        topics.iter().map(|topic| topic.name.to_string()).collect()
+    } else {
+        request
+            .topics
+            .iter()
+            .map(|topic| topic.name.to_string())
+            .collect()
+    };
+    if let Some(cursor) = &request.cursor
+        && cursor.partition_index < 0
+    {
+        let refused = names
+            .iter()
+            .map(|name| missing(name, ResponseError::InvalidRequest))
+            .collect();
+        return Reply::Now(DescribeTopicPartitionsResponse::default().with_topics(refused));
+    }
+    let cursor = request
+        .cursor
+        .as_ref()
+        .map(|cursor| (cursor.topic_name.to_string(), cursor.partition_index));
+    let limit = broker
+        .settings
+        .current()
+        .max_request_partition_size_limit
+        .min(request.response_partition_limit)
+        .max(1);
+    Reply::Now(page(&topics, names, cursor, limit, broker.cluster.node_id))
+}
+
+fn page(
+    topics: &Topics,
+    names: BTreeSet<String>,
+    cursor: Option<(String, i32)>,
+    limit: i32,
+    node_id: i32,
+) -> DescribeTopicPartitionsResponse {
+    let mut remaining = limit;
+    let mut answered = Vec::new();
+    let mut next = None;
+    for name in names {
+        let first = match &cursor {
+            Some((topic, _)) if name < *topic => continue,
+            Some((topic, partition)) if name == *topic => *partition,
+            _ => 0,
+        };
+        let Some(topic) = topics.by_name(&name) else {
+            let error = match validate_name(&name) {
+                Ok(()) => ResponseError::UnknownTopicOrPartition,
+                Err(refusal) => refusal.error,
+            };
+            answered.push(missing(&name, error));
+            continue;
+        };
+        let end = topic.partitions.min(first.saturating_add(remaining));
+        if remaining == 0 || end < topic.partitions {
+            let from = if remaining == 0 { first } else { end };
+            next = Some(
+                Cursor::default()
+                    .with_topic_name(topic_name(&name))
+                    .with_partition_index(from),
+            );
+        }
+        if remaining == 0 {
+            break;
+        }
+        answered.push(describe(topic, first..end, node_id));
+        remaining -= (end - first).max(0);
+        if next.is_some() {
+            break;
+        }
+    }
+    DescribeTopicPartitionsResponse::default()
+        .with_topics(answered)
+        .with_next_cursor(next)
+}
+
+fn describe(
+    topic: &Topic,
+    partitions: std::ops::Range<i32>,
+    node_id: i32,
+) -> DescribeTopicPartitionsResponseTopic {
+    let partitions = partitions
+        .map(|index| {
+            DescribeTopicPartitionsResponsePartition::default()
+                .with_partition_index(index)
+                .with_leader_id(node_id.into())
+                .with_leader_epoch(0)
+                .with_replica_nodes(vec![node_id.into()])
+                .with_isr_nodes(vec![node_id.into()])
+                .with_eligible_leader_replicas(Some(Vec::new()))
+                .with_last_known_elr(Some(Vec::new()))
+        })
+        .collect();
+    DescribeTopicPartitionsResponseTopic::default()
+        .with_name(Some(topic_name(&topic.name)))
+        .with_topic_id(topic.id)
+        .with_partitions(partitions)
+        .with_topic_authorized_operations(TOPIC_OPERATIONS)
+}
+
+fn missing(name: &str, error: ResponseError) -> DescribeTopicPartitionsResponseTopic {
+    DescribeTopicPartitionsResponseTopic::default()
+        .with_name(Some(topic_name(name)))
+        .with_error_code(error.code())
+}
+
+fn topic_name(name: &str) -> TopicName {
+    TopicName(StrBytes::from_string(name.to_owned()))
 }

@@ -1,14 +1,55 @@
-//! ListConfigResources.
+//! ListConfigResources (KIP-1142): names of what has settings. Version 0 listed client metrics alone, of which there are none.
 
+use ottla_codec::messages::list_config_resources_response::ConfigResource;
 use ottla_codec::messages::{ListConfigResourcesRequest, ListConfigResourcesResponse};
+use ottla_codec::{ResponseError, StrBytes};
 
+use crate::config_changes::resource;
 use crate::context::RequestContext;
 use crate::reply::Reply;
 
 /// Handles one request.
 pub(crate) fn handle(
-    _ctx: &RequestContext,
-    _request: ListConfigResourcesRequest,
+    ctx: &RequestContext,
+    request: ListConfigResourcesRequest,
 ) -> Reply<ListConfigResourcesResponse> {
-    todo!()
+    const KNOWN: [i8; 5] = [
+        resource::TOPIC,
+        resource::BROKER,
+        resource::BROKER_LOGGER,
+        resource::CLIENT_METRICS,
+        resource::GROUP,
+    ];
+    let types: &[i8] = match (ctx.version, request.resource_types.as_slice()) {
+        (0, _) => &[resource::CLIENT_METRICS],
+        (_, []) => &KNOWN,
+        (_, types) => types,
+    };
+    if types.iter().any(|kind| !KNOWN.contains(kind)) {
+        let response = ListConfigResourcesResponse::default()
+            .with_error_code(ResponseError::UnsupportedVersion.code());
+        return Reply::Now(response);
+    }
+    let one = |kind, name: String| {
+        ConfigResource::default()
+            .with_resource_type(kind)
+            .with_resource_name(StrBytes::from_string(name))
+    };
+    let mut resources = Vec::new();
+    if types.contains(&resource::TOPIC) {
+        resources.extend(
+            ctx.broker
+                .store
+                .topics()
+                .iter()
+                .map(|topic| one(resource::TOPIC, topic.name.to_string())),
+        );
+    }
+    if types.contains(&resource::BROKER) {
+        resources.push(one(
+            resource::BROKER,
+            ctx.broker.cluster.node_id.to_string(),
+        ));
+    }
+    Reply::Now(ListConfigResourcesResponse::default().with_config_resources(resources))
 }

@@ -2,6 +2,7 @@
 //! parsing, DescribeConfigs, dynamic changes and docs/SETTINGS.md.
 
 mod definition;
+mod describe;
 mod dynamic;
 mod effective;
 mod layers;
@@ -20,10 +21,11 @@ use ottla_storage::config::ConfigResolver;
 use ottla_storage::{PartitionStateFactory, StoreOptions};
 use parking_lot::Mutex;
 
-pub(crate) use definition::{Definition, Kind, Scope, Update};
-pub(crate) use dynamic::{AlterError, Alteration, BrokerTarget};
+pub(crate) use definition::Kind;
+pub(crate) use describe::Described;
+pub(crate) use dynamic::{AlterError, Alteration, BrokerTarget, Changes};
 pub use effective::{Effective, TopicConfig};
-pub(crate) use layers::{Layers, Source, Values};
+pub(crate) use layers::{Given, Layers, Source, Values};
 
 /// Why settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

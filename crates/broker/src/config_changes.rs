@@ -1,0 +1,155 @@
+//! What AlterConfigs and IncrementalAlterConfigs share: which resources there are, and how a change of one is carried out.
+
+use std::collections::BTreeSet;
+
+use ottla_codec::ResponseError;
+use ottla_storage::Commit;
+
+use crate::errors::Refusal;
+use crate::settings::{BrokerTarget, Changes};
+use crate::state::BrokerState;
+use crate::topics::{refusal, validate_name};
+
+/// A resource type's number in the protocol.
+pub(crate) mod resource {
+    pub const TOPIC: i8 = 2;
+    pub const BROKER: i8 = 4;
+    pub const BROKER_LOGGER: i8 = 8;
+    pub const CLIENT_METRICS: i8 = 16;
+    pub const GROUP: i8 = 32;
+
+    /// The name that Kafka's messages use.
+    pub fn name(kind: i8) -> String {
+        match kind {
+            TOPIC => "TOPIC".to_owned(),
+            BROKER => "BROKER".to_owned(),
+            BROKER_LOGGER => "BROKER_LOGGER".to_owned(),
+            CLIENT_METRICS => "CLIENT_METRICS".to_owned(),
+            GROUP => "GROUP".to_owned(),
+            other => format!("UNKNOWN({other})"),
+        }
+    }
+}
+
+pub(crate) fn invalid_request(message: impl Into<String>) -> Refusal {
+    Refusal::new(ResponseError::InvalidRequest, message)
+}
+
+/// The resources that a request names more than once. None of them is changed.
+pub(crate) fn repeated<'a>(
+    resources: impl Iterator<Item = (i8, &'a str)>,
+) -> BTreeSet<(i8, &'a str)> {
+    let mut seen = BTreeSet::new();
+    resources
+        .filter(|resource| !seen.insert(*resource))
+        .collect()
+}
+
+/// Checks what holds for both calls: a resource appears once, a setting once in it, and values are not null where one is needed.
+pub(crate) fn check_shape<'a>(
+    is_repeated: bool,
+    settings: impl Iterator<Item = (&'a str, bool)>,
+) -> Result<(), Refusal> {
+    if is_repeated {
+        return Err(invalid_request("Each resource must appear at most once."));
+    }
+    let mut names = BTreeSet::new();
+    let mut nulls = Vec::new();
+    let mut duplicate = false;
+    for (name, lacks_value) in settings {
+        duplicate |= !names.insert(name);
+        if lacks_value {
+            nulls.push(name);
+        }
+    }
+    if duplicate {
+        return Err(invalid_request("Error due to duplicate config keys"));
+    }
+    if !nulls.is_empty() {
+        return Err(invalid_request(format!(
+            "Null value not supported for : {}",
+            nulls.join(", ")
+        )));
+    }
+    Ok(())
+}
+
+/// Changes one resource. `None`: nothing had to be written.
+pub(crate) fn change(
+    broker: &BrokerState,
+    kind: i8,
+    name: &str,
+    changes: &Changes,
+    validate_only: bool,
+) -> Result<Option<Commit>, Refusal> {
+    match kind {
+        resource::TOPIC if name.is_empty() => {
+            Err(invalid_request("Default topic resources are not allowed."))
+        }
+        resource::TOPIC => {
+            validate_name(name)?;
+            broker.topics.alter_configs(name, changes, validate_only)
+        }
+        resource::BROKER => {
+            let target = broker_target(broker, name)?;
+            broker
+                .settings
+                .alter_broker(&broker.store, target, changes, validate_only)
+                .map_err(refusal)
+        }
+        other => Err(invalid_request(format!(
+            "Unsupported resource type: {}",
+            resource::name(other)
+        ))),
+    }
+}
+
+/// The broker resource of this name: empty, or this broker's id.
+pub(crate) fn broker_target(broker: &BrokerState, name: &str) -> Result<BrokerTarget, Refusal> {
+    if name.is_empty() {
+        return Ok(BrokerTarget::Default);
+    }
+    let id: i32 = name
+        .parse()
+        .map_err(|_| invalid_request(format!("Node id must be an integer, but it is: {name}")))?;
+    let expected = broker.cluster.node_id;
+    if id != expected {
+        return Err(invalid_request(format!(
+            "Unexpected broker id, expected {expected}, but received {name}"
+        )));
+    }
+    Ok(BrokerTarget::This)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_request_says_twice_is_refused() {
+        let found = repeated([(2, "a"), (4, "a"), (2, "a"), (2, "b")].into_iter());
+        assert_eq!(found, BTreeSet::from([(2, "a")]));
+        for (is_repeated, settings, expected) in [
+            (false, vec![("a", false), ("b", false)], None),
+            (
+                true,
+                vec![],
+                Some("Each resource must appear at most once."),
+            ),
+            (
+                false,
+                vec![("a", false), ("a", false)],
+                Some("Error due to duplicate config keys"),
+            ),
+            (
+                false,
+                vec![("a", true), ("b", false)],
+                Some("Null value not supported for : a"),
+            ),
+        ] {
+            let result =
+                check_shape(is_repeated, settings.into_iter()).map_err(|refusal| refusal.message);
+            assert_eq!(result.err().as_deref(), expected);
+        }
+    }
+}
