@@ -72,3 +72,55 @@ client!(java, Client::Java, [
     goes_on_over_sigkill_and_restart,
     goes_on_over_sigterm_and_restart,
 ]);
+
+client!(franz_go, Client::FranzGo, [
+    creates_topics_and_describes_them,
+    produces_and_consumes_with_every_codec,
+    seeks_by_offset_and_by_time,
+    broadcasts_between_groups,
+    shares_partitions_among_members_that_join_and_leave,
+    rebalances_cooperatively,
+    static_members_keep_their_partitions_over_a_restart,
+    commits_and_resumes,
+    alters_and_describes_configs,
+    adds_partitions_and_deletes_topics,
+    lists_describes_and_deletes_groups,
+    lists_offsets_and_deletes_records,
+    accepts_large_messages_and_refuses_too_large_ones,
+    reports_unknown_topics_and_bad_requests,
+    goes_on_over_sigkill_and_restart,
+    goes_on_over_sigterm_and_restart,
+]);
+
+client!(sarama, Client::Sarama, [
+    creates_grows_and_deletes_topics,
+    produces_and_consumes_with_every_codec,
+    seeks_by_offset_and_by_time,
+    broadcasts_between_groups,
+    shares_partitions_among_members_that_join_and_leave,
+    static_members_keep_their_partitions_over_a_restart,
+    commits_and_resumes,
+    alters_and_describes_configs,
+    lists_describes_and_deletes_groups,
+    deletes_records,
+    accepts_large_messages_and_refuses_too_large_ones,
+    speaks_the_older_versions_of_the_protocol,
+    goes_on_over_sigkill_and_restart,
+    goes_on_over_sigterm_and_restart,
+]);
+
+client!(kafkajs, Client::Kafkajs, [
+    creates_grows_and_deletes_topics,
+    produces_and_consumes_with_every_codec,
+    seeks_by_offset_and_by_time,
+    broadcasts_between_groups,
+    shares_partitions_among_members_that_join_and_leave,
+    commits_and_resumes,
+    alters_and_describes_configs,
+    lists_describes_and_deletes_groups,
+    deletes_records,
+    accepts_large_messages_and_refuses_too_large_ones,
+    produces_idempotently,
+    goes_on_over_sigkill_and_restart,
+    goes_on_over_sigterm_and_restart,
+]);
