@@ -11,13 +11,25 @@ pub fn exit_code(result: anyhow::Result<ExitCode>) -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ottla: {error:#}");
+            eprintln!("ottla: {}", chain(&error));
             if let Some(hint) = error.downcast_ref::<ClientError>().and_then(hint) {
                 eprintln!("  {hint}");
             }
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes, without those that the text before has told already.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -71,5 +83,34 @@ pub fn hint(error: &ClientError) -> Option<&'static str> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let error: anyhow::Error = ClientError::Connect {
+            address: "h:1".to_owned(),
+            source: refused(),
+        }
+        .into();
+        assert_eq!(chain(&error), "cannot connect to h:1: connection refused");
+        let error = Err::<(), _>(refused()).context("reading").unwrap_err();
+        assert_eq!(chain(&error), "reading: connection refused");
+    }
+
+    #[test]
+    fn a_refused_connection_says_how_to_start_a_broker() {
+        let error = ClientError::Connect {
+            address: "h:1".to_owned(),
+            source: std::io::ErrorKind::ConnectionRefused.into(),
+        };
+        assert!(hint(&error).is_some_and(|hint| hint.contains("ottla serve")));
     }
 }

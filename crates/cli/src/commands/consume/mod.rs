@@ -5,7 +5,7 @@ mod group;
 mod partitions;
 mod start;
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::time::Duration;
 
 use clap::Args;
@@ -18,19 +18,36 @@ use start::Start;
 /// How long a poll waits for records.
 const POLL: Duration = Duration::from_millis(500);
 
-/// A format is text with these in it: %t topic, %p partition, %o offset, %T timestamp (ms), %k key, %s value,
-/// %h headers (name=value,...), %K and %S lengths of key and value in bytes (-1 for null), %% a percent sign,
-/// \n \t \r \0 \\.
+const HELP: &str = r#"A format is text with these in it: %t topic, %p partition, %o offset, %T timestamp (milliseconds), %k key, %s value,
+%h headers (name=value,...), %K and %S lengths of key and value in bytes (-1 for null), %% a percent sign, \n \t \r \0.
+
+A place to start is beginning, end, an offset, -N for the last N of each partition, or @TIME as in @2026-01-31T12:00:00Z
+or @1769860800000. With --group it is beginning or end and counts for partitions without a committed offset.
+
+Examples:
+  ottla consume orders --offset beginning --exit-eof
+  ottla consume orders -o -10 -f '%p@%o %k=%s\n'
+  ottla consume orders --group billing"#;
+
+/// Reads records.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct ConsumeArgs {
-    /// The topic; with --group there may be several
-    #[arg(required = true, value_name = "TOPIC")]
+    /// The topics
+    #[arg(required_unless_present = "by_flag", value_name = "TOPIC")]
     topics: Vec<String>,
+    /// The topic, as a flag; repeatable
+    #[arg(
+        short = 't',
+        long = "topic",
+        value_name = "TOPIC",
+        conflicts_with = "topics"
+    )]
+    by_flag: Vec<String>,
     /// Read this partition alone; repeatable
     #[arg(short, long = "partition", value_name = "N", conflicts_with = "group")]
     partitions: Vec<i32>,
-    /// Where to start: beginning, end, an offset, -N for the last N of each partition, @TIME; with --group beginning or end,
-    /// for partitions without a committed offset [default: end; beginning with --exit-eof]
+    /// Where to start [default: end; beginning with --exit-eof]
     #[arg(short, long, allow_hyphen_values = true)]
     offset: Option<Start>,
     /// Read as a member of this group, and commit what was printed
@@ -74,15 +91,18 @@ impl ConsumeArgs {
     }
 }
 
-pub async fn run(args: ConsumeArgs) -> anyhow::Result<()> {
-    let mut printer = Printer::new(&args)?;
-    let work = async {
-        match &args.group {
-            Some(group) => group::run(&args, group, &mut printer).await,
-            None => partitions::run(&args, &mut printer).await,
-        }
-    };
-    work.await
+pub async fn run(mut args: ConsumeArgs) -> anyhow::Result<()> {
+    let by_flag = std::mem::take(&mut args.by_flag);
+    args.topics.extend(by_flag);
+    if args.offset.is_none() && args.group.is_none() && !args.exit_eof && io::stderr().is_terminal()
+    {
+        eprintln!("Waiting for new records; --offset beginning shows those that are there.");
+    }
+    let mut printer = Printer::new(&args);
+    match &args.group {
+        Some(group) => group::run(&args, group, &mut printer).await,
+        None => partitions::run(&args, &mut printer).await,
+    }
 }
 
 /// Prints records until there are as many as asked for.
@@ -93,17 +113,17 @@ struct Printer {
 }
 
 impl Printer {
-    fn new(args: &ConsumeArgs) -> anyhow::Result<Printer> {
+    fn new(args: &ConsumeArgs) -> Printer {
         let format = match (&args.format, args.json) {
             (Some(format), _) => format.clone(),
             (None, true) => Format::Json,
             (None, false) => Format::default(),
         };
-        Ok(Printer {
+        Printer {
             out: BufWriter::with_capacity(64 << 10, io::stdout()),
             format,
             left: args.max_messages,
-        })
+        }
     }
 
     /// Prints as many of `records` as are wanted and returns how many those were.

@@ -12,8 +12,11 @@ use super::target::{Place, TargetArgs};
 use crate::args::ClientArgs;
 use crate::output::{self, or_dash};
 
-/// Shows what it would do; --execute does it.
+/// Moves a group.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Shows what it would do; --execute does it. An offset out of range becomes the nearest one that is there."
+)]
 pub struct ResetOffsetsArgs {
     /// The group
     group: String,

@@ -3,7 +3,7 @@
 mod input;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,14 +21,21 @@ const LINGER: Duration = Duration::from_millis(5);
 /// Lines that may be read ahead.
 const READ_AHEAD: usize = 10_000;
 
-/// Records are lines, or with --input json one JSON object a line:
-/// {"key": "k", "value": "v", "headers": {"h": "x"}, "partition": 0, "timestamp": 1700000000000}
-/// where all but "value" may be left out, and what is not a string is sent as JSON text.
+const HELP: &str = r#"Records are lines, or with --input json one JSON object a line, as in
+  {"key": "k", "value": "v", "headers": {"h": "x"}, "partition": 0, "timestamp": 1700000000000}
+where all may be left out, and what is not a string is sent as JSON text. Lines of `ottla consume --json` can be sent
+again.
+
+Examples:
+  echo hello | ottla produce greetings
+  printf 'alice:1\nbob:2\n' | ottla produce accounts -K : -z zstd"#;
+
+/// Sends records, one a line.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = HELP)]
 pub struct ProduceArgs {
-    /// The topic
-    topic: String,
+    #[command(flatten)]
+    topic: TopicArg,
     /// Read from a file instead of stdin
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -44,8 +51,8 @@ pub struct ProduceArgs {
     /// A header of every record; repeatable
     #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = name_value)]
     headers: Vec<(String, String)>,
-    /// A key or value with this text is sent as null
-    #[arg(short = 'Z', long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "")]
+    /// A key or value with this text is sent as null; without =TEXT an empty one
+    #[arg(short = 'Z', long, value_name = "TEXT", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     null: Option<String>,
     /// The partition [default: by key; in turn without one]
     #[arg(short, long, value_name = "N")]
@@ -61,6 +68,25 @@ pub struct ProduceArgs {
     quiet: bool,
     #[command(flatten)]
     client: ClientArgs,
+}
+
+/// The topic, by place or by flag as other tools have it.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct TopicArg {
+    /// The topic
+    #[arg(value_name = "TOPIC")]
+    by_place: Option<String>,
+    /// The topic, as a flag
+    #[arg(short = 't', long = "topic", value_name = "TOPIC")]
+    by_flag: Option<String>,
+}
+
+impl TopicArg {
+    fn name(&self) -> String {
+        let given = self.by_place.as_ref().or(self.by_flag.as_ref());
+        given.expect("clap requires one of the two").clone()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -116,6 +142,7 @@ impl From<AcksArg> for Acks {
 }
 
 pub async fn run(args: ProduceArgs) -> anyhow::Result<()> {
+    let topic = args.topic.name();
     let source: Box<dyn BufRead + Send> = match &args.file {
         Some(path) => {
             let file =
@@ -125,7 +152,7 @@ pub async fn run(args: ProduceArgs) -> anyhow::Result<()> {
         None => Box::new(BufReader::new(io::stdin())),
     };
     let format = LineFormat {
-        topic: args.topic.clone(),
+        topic: topic.clone(),
         json: args.input == Input::Json,
         key_separator: args.key_separator.as_deref().map(input::unescape),
         key: args.key.clone(),
@@ -141,11 +168,14 @@ pub async fn run(args: ProduceArgs) -> anyhow::Result<()> {
     };
     let mut producer = Producer::new(client, options).await?;
     // The topic's own troubles are told before the first line is read.
-    producer.client().topic(&args.topic, true).await?;
+    producer.client().topic(&topic, true).await?;
+    if args.file.is_none() && io::stdin().is_terminal() && !args.quiet {
+        eprintln!("Type records, one a line; Ctrl-D ends.");
+    }
     let sent = send_lines(&mut producer, &format, read_lines(source)).await?;
     if !args.quiet {
         let plural = if sent == 1 { "" } else { "s" };
-        eprintln!("Sent {sent} record{plural} to {}.", args.topic);
+        eprintln!("Sent {sent} record{plural} to {topic}.");
     }
     Ok(())
 }

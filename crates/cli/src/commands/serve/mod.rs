@@ -14,8 +14,17 @@ use ottla_broker::Broker;
 use crate::args::name_value;
 use signals::{Signals, Stop};
 
-/// Later sources win: --config, then --port, --host and --durability, then --override.
+const HELP: &str = "\
+Of several sources the later wins: --config, then --port, --host and --durability, then --override.
+
+Examples:
+  ottla serve
+  ottla serve --port 0 --data-dir /tmp/scratch --durability os
+  ottla serve --host 0.0.0.0 --override advertised.listeners=PLAINTEXT://broker.example:9092";
+
+/// Runs a broker.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct ServeArgs {
     /// Port to listen on; 0 takes a free one and says which [default: 9092]
     #[arg(short, long)]
