@@ -24,7 +24,13 @@ mod subscription;
 mod sync;
 
 #[cfg(test)]
+mod membership_tests;
+#[cfg(test)]
+mod offset_tests;
+#[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod testing;
 
 pub use coordinator::{GroupConfig, GroupCoordinator};
 pub use describe::{DescribedGroup, DescribedMember, GroupState, ListedGroup};
