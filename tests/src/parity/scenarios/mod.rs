@@ -1,0 +1,45 @@
+//! What is asked of both brokers, by theme. A scenario asks; the comparison is made in passing.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::both::Both;
+
+mod cluster;
+mod configs;
+mod fetch;
+mod group_offsets;
+pub mod groups;
+mod list_offsets;
+mod metadata;
+mod produce;
+mod producers;
+mod records;
+mod topics;
+
+/// A scenario, ready to be run against both brokers.
+pub type Scenario =
+    for<'a> fn(&'a mut Both) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+
+macro_rules! scenarios {
+    ($($module:ident: $($name:ident),+;)+) => {
+        /// Every scenario by name.
+        pub const ALL: &[(&str, Scenario)] = &[$($(
+            (concat!(stringify!($module), "::", stringify!($name)), |both| Box::pin($module::$name(both))),
+        )+)+];
+    };
+}
+
+scenarios! {
+    produce: good_batches, bad_batches, bad_requests, timestamps, compacted_topics, sizes, compression, append_time;
+    producers: ids, sequences;
+    fetch: each_version, offsets_and_limits, bad_partitions, sessions, waiting;
+    list_offsets: special_timestamps, empty_topics, bad_partitions;
+    records: deletion, leader_epochs;
+    metadata: topics_by_name_and_id, described_partitions;
+    topics: creation, refused_creation, deletion, partitions;
+    configs: topic_configs, broker_configs, alteration, incremental_alteration, resources;
+    groups: a_life_in_each_version, refused_joins, wrong_members, two_members, static_members, description;
+    group_offsets: commits, refused_commits, deletion, members;
+    cluster: versions, description, log_directories, coordinators, unknown_requests;
+}
