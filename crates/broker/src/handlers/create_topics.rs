@@ -161,3 +161,51 @@ fn success(settings: &Settings, version: i16, created: &Created) -> CreatableTop
         .with_replication_factor(1)
         .with_configs(Some(configs))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use bytes::BytesMut;
+    use kafka_protocol::protocol::Encodable;
+    use ottla_codec::api::Api;
+
+    use super::*;
+    use crate::settings::{BrokerConfig, Values};
+
+    #[test]
+    fn an_answer_can_be_encoded_in_every_version_and_lists_settings_from_5_on() {
+        let config = BrokerConfig {
+            data_dir: PathBuf::from("data"),
+            values: Values::new(),
+        };
+        let settings = Settings::new(&config).expect("defaults are valid");
+        let configs = Values::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
+        let created = Created {
+            id: uuid::Uuid::from_u128(7),
+            partitions: 3,
+            configs,
+            commit: None,
+        };
+        for version in Api::CreateTopics.versions() {
+            let made = success(&settings, version, &created);
+            if version >= 5 {
+                let configs = made.configs.as_ref().expect("is there");
+                let policy = configs
+                    .iter()
+                    .find(|config| &*config.name == "cleanup.policy")
+                    .expect("is listed");
+                assert_eq!(
+                    (policy.value.as_deref(), policy.config_source),
+                    (Some("compact"), 1)
+                );
+                assert_eq!((made.num_partitions, made.replication_factor), (3, 1));
+            }
+            let refused = failure(&Refusal::new(ResponseError::InvalidConfig, "why"));
+            let response = CreateTopicsResponse::default().with_topics(vec![made, refused]);
+            response
+                .encode(&mut BytesMut::new(), version)
+                .expect("every field fits the version");
+        }
+    }
+}

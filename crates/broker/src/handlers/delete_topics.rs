@@ -165,3 +165,32 @@ fn answer(version: i16, asked: Asked, outcome: Result<(), Refusal>) -> Deletable
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use kafka_protocol::protocol::Encodable;
+    use ottla_codec::api::Api;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_can_be_encoded_in_every_version() {
+        for version in Api::DeleteTopics.versions() {
+            let asked = Asked {
+                name: Some(TopicName(StrBytes::from_static_str("t"))),
+                id: TopicId::from_u128(1),
+            };
+            let refused = Err(Refusal::new(ResponseError::UnknownTopicOrPartition, "why"));
+            let responses = vec![
+                answer(version, asked.clone(), Ok(())),
+                answer(version, asked, refused),
+            ];
+            assert_eq!(responses[1].error_message.is_some(), version >= 5);
+            let response = DeleteTopicsResponse::default().with_responses(responses);
+            response
+                .encode(&mut BytesMut::new(), version)
+                .expect("every field fits the version");
+        }
+    }
+}

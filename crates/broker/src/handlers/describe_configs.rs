@@ -118,3 +118,54 @@ fn entry(row: Described, shown: Shown) -> DescribeConfigsResourceResult {
     }
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use bytes::BytesMut;
+    use kafka_protocol::protocol::Encodable;
+    use ottla_codec::api::Api;
+
+    use super::*;
+    use crate::settings::{BrokerConfig, Settings, Values};
+
+    #[test]
+    fn an_answer_can_be_encoded_in_every_version_and_shows_what_was_asked_for() {
+        let config = BrokerConfig {
+            data_dir: PathBuf::from("data"),
+            values: Values::new(),
+        };
+        let settings = Settings::new(&config).expect("defaults are valid");
+        for version in Api::DescribeConfigs.versions() {
+            for asked in [false, true] {
+                let shown = Shown {
+                    synonyms: asked,
+                    types: version >= 3,
+                    documentation: asked && version >= 3,
+                };
+                let configs: Vec<_> = settings
+                    .describe_broker()
+                    .into_iter()
+                    .map(|row| entry(row, shown))
+                    .collect();
+                let node = configs
+                    .iter()
+                    .find(|config| &*config.name == "node.id")
+                    .expect("is listed");
+                assert_eq!(
+                    (node.value.as_deref(), node.config_source, node.read_only),
+                    (Some("1"), 5, true)
+                );
+                assert_eq!(node.synonyms.len(), usize::from(asked));
+                assert_eq!(node.config_type, if version >= 3 { 3 } else { 0 });
+                assert_eq!(node.documentation.is_some(), asked && version >= 3);
+                let result = DescribeConfigsResult::default().with_configs(configs);
+                let response = DescribeConfigsResponse::default().with_results(vec![result]);
+                response
+                    .encode(&mut BytesMut::new(), version)
+                    .expect("every field fits the version");
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! DescribeTopicPartitions (KIP-966): topics in the order of their names, a bounded number of partitions at a time.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ottla_codec::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
@@ -9,7 +10,7 @@ use ottla_codec::messages::{
     DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, TopicName,
 };
 use ottla_codec::{ResponseError, StrBytes};
-use ottla_storage::{Topic, Topics};
+use ottla_storage::Topic;
 
 use crate::context::RequestContext;
 use crate::reply::Reply;
@@ -56,11 +57,17 @@ pub(crate) fn handle(
         .max_request_partition_size_limit
         .min(request.response_partition_limit)
         .max(1);
-    Reply::Now(page(&topics, names, cursor, limit, broker.cluster.node_id))
+    Reply::Now(page(
+        |name| topics.by_name(name).cloned(),
+        names,
+        cursor,
+        limit,
+        broker.cluster.node_id,
+    ))
 }
 
 fn page(
-    topics: &Topics,
+    topic_named: impl Fn(&str) -> Option<Arc<Topic>>,
     names: BTreeSet<String>,
     cursor: Option<(String, i32)>,
     limit: i32,
@@ -75,7 +82,7 @@ fn page(
             Some((topic, partition)) if name == *topic => *partition,
             _ => 0,
         };
-        let Some(topic) = topics.by_name(&name) else {
+        let Some(topic) = topic_named(&name) else {
             let error = match validate_name(&name) {
                 Ok(()) => ResponseError::UnknownTopicOrPartition,
                 Err(refusal) => refusal.error,
@@ -95,7 +102,7 @@ fn page(
         if remaining == 0 {
             break;
         }
-        answered.push(describe(topic, first..end, node_id));
+        answered.push(describe(&topic, first..end, node_id));
         remaining -= (end - first).max(0);
         if next.is_some() {
             break;
@@ -138,4 +145,82 @@ fn missing(name: &str, error: ResponseError) -> DescribeTopicPartitionsResponseT
 
 fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from_string(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Pages through topics `a` with 3 partitions, `b` with none of that name, and `c` with 2.
+    fn paged(
+        cursor: Option<(&str, i32)>,
+        limit: i32,
+    ) -> (Vec<(String, Vec<i32>)>, Option<(String, i32)>) {
+        let topic = |name: &str, partitions| {
+            Arc::new(Topic {
+                id: uuid::Uuid::from_u128(1),
+                name: Arc::from(name),
+                partitions,
+                configs: BTreeMap::new(),
+                created_ms: 0,
+            })
+        };
+        let response = page(
+            |name| match name {
+                "a" => Some(topic("a", 3)),
+                "c" => Some(topic("c", 2)),
+                _ => None,
+            },
+            ["a", "b", "c"].map(str::to_owned).into(),
+            cursor.map(|(name, partition)| (name.to_owned(), partition)),
+            limit,
+            1,
+        );
+        let topics = response
+            .topics
+            .iter()
+            .map(|topic| {
+                let name = topic
+                    .name
+                    .as_ref()
+                    .map(|name| name.to_string())
+                    .unwrap_or_default();
+                (
+                    name,
+                    topic.partitions.iter().map(|p| p.partition_index).collect(),
+                )
+            })
+            .collect();
+        (
+            topics,
+            response
+                .next_cursor
+                .map(|next| (next.topic_name.to_string(), next.partition_index)),
+        )
+    }
+
+    #[test]
+    fn a_page_ends_at_the_limit_and_the_cursor_goes_on_from_there() {
+        let topic = |name: &str, partitions: &[i32]| (name.to_owned(), partitions.to_vec());
+        let next = |name: &str, partition| Some((name.to_owned(), partition));
+        let (a, b, c) = (topic("a", &[0, 1, 2]), topic("b", &[]), topic("c", &[0, 1]));
+        assert_eq!(
+            paged(None, 10),
+            (vec![a.clone(), b.clone(), c.clone()], None)
+        );
+        assert_eq!(paged(None, 2), (vec![topic("a", &[0, 1])], next("a", 2)));
+        assert_eq!(
+            paged(Some(("a", 2)), 2),
+            (
+                vec![topic("a", &[2]), b.clone(), topic("c", &[0])],
+                next("c", 1)
+            )
+        );
+        assert_eq!(paged(Some(("c", 1)), 2), (vec![topic("c", &[1])], None));
+        assert_eq!(paged(None, 3), (vec![a, b.clone()], next("c", 0)));
+        assert_eq!(paged(Some(("b", 0)), 5), (vec![b, c], None));
+        assert_eq!(paged(Some(("a", 9)), 5).0[0], topic("a", &[]));
+    }
 }

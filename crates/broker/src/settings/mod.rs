@@ -21,11 +21,10 @@ use ottla_storage::config::ConfigResolver;
 use ottla_storage::{PartitionStateFactory, StoreOptions};
 use parking_lot::Mutex;
 
-pub(crate) use definition::Kind;
 pub(crate) use describe::Described;
 pub(crate) use dynamic::{AlterError, Alteration, BrokerTarget, Changes};
 pub use effective::{Effective, TopicConfig};
-pub(crate) use layers::{Given, Layers, Source, Values};
+pub(crate) use layers::{Given, Layers, Values};
 
 /// Why settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
