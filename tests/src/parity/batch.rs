@@ -95,7 +95,10 @@ impl Batch {
         after_crc.put_i16(self.attributes);
         after_crc.put_i32(self.last_offset_delta.unwrap_or(last - 1));
         after_crc.put_i64(self.base_timestamp);
-        after_crc.put_i64(self.max_timestamp.unwrap_or(self.base_timestamp + max_delta));
+        after_crc.put_i64(
+            self.max_timestamp
+                .unwrap_or(self.base_timestamp + max_delta),
+        );
         after_crc.put_i64(self.producer_id);
         after_crc.put_i16(self.producer_epoch);
         after_crc.put_i32(self.base_sequence);

@@ -257,7 +257,12 @@ impl Both {
     }
 
     /// Sends to both without waiting for answers; [`Both::receive`] takes them.
-    pub async fn send<R: Ask>(&mut self, on: u8, version: i16, make: impl Fn(&Side) -> R + Send + Sync) {
+    pub async fn send<R: Ask>(
+        &mut self,
+        on: u8,
+        version: i16,
+        make: impl Fn(&Side) -> R + Send + Sync,
+    ) {
         let (to_ottla, to_kafka) = (make(&self.ottla), make(&self.kafka));
         let sent = tokio::join!(
             self.ottla.send(on, version, to_ottla),
@@ -271,12 +276,7 @@ impl Both {
     }
 
     /// Waits for the answers to what [`Both::send`] sent on connection `on`, and compares them.
-    pub async fn receive<R: Ask>(
-        &mut self,
-        on: u8,
-        step: &str,
-        version: i16,
-    ) -> Pair<R::Response> {
+    pub async fn receive<R: Ask>(&mut self, on: u8, step: &str, version: i16) -> Pair<R::Response> {
         let (ottla, kafka) = tokio::join!(
             self.ottla.receive::<R>(on, version),
             self.kafka.receive::<R>(on, version)
@@ -333,7 +333,10 @@ impl Both {
 
     /// Takes something from each broker's answer.
     pub fn keep<T>(&mut self, pair: &Pair<T>, take: impl Fn(&mut Side, &T)) {
-        for (side, answer) in [(&mut self.ottla, &pair.ottla), (&mut self.kafka, &pair.kafka)] {
+        for (side, answer) in [
+            (&mut self.ottla, &pair.ottla),
+            (&mut self.kafka, &pair.kafka),
+        ] {
             if let Some(answer) = answer {
                 take(side, answer);
             }

@@ -116,11 +116,9 @@ fn batches(mut bytes: &[u8]) -> Value {
         let int = |at: usize, len: usize| {
             let field = &bytes[at..at + len];
             let negative = field[0] & 0x80 != 0;
-            field
-                .iter()
-                .fold(if negative { -1i64 } else { 0 }, |n, b| {
-                    (n << 8) | i64::from(*b)
-                })
+            field.iter().fold(if negative { -1i64 } else { 0 }, |n, b| {
+                (n << 8) | i64::from(*b)
+            })
         };
         let end = (12 + int(8, 4)) as usize;
         let log_append_time = int(21, 2) & 8 != 0;

@@ -75,8 +75,10 @@ impl Server {
         let data = TempDir::new()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let directory = data.path().to_owned();
-        tokio::task::spawn_blocking(move || kafka_script("start", port, &directory, KAFKA_SETTINGS))
-            .await??;
+        tokio::task::spawn_blocking(move || {
+            kafka_script("start", port, &directory, KAFKA_SETTINGS)
+        })
+        .await??;
         Ok(Server::Kafka { port, data })
     }
 

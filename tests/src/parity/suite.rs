@@ -156,12 +156,23 @@ async fn wait_for_coordinator(address: &str) -> anyhow::Result<()> {
 pub fn report(outcome: &Outcome) -> Option<String> {
     let mut lines: Vec<String> = Vec::new();
     for (title, items) in [
-        ("differs", outcome.unexplained.iter().map(ToString::to_string).collect()),
+        (
+            "differs",
+            outcome
+                .unexplained
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        ),
         ("failed", outcome.failed.clone()),
         ("never asked", outcome.not_asked.clone()),
         (
             "accepted, but the same now",
-            outcome.unused.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            outcome
+                .unused
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
         ),
     ] {
         lines.extend(items.iter().map(|item| format!("{title}: {item}")));

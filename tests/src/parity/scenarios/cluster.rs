@@ -103,15 +103,36 @@ pub async fn coordinators(both: &mut Both) -> anyhow::Result<()> {
 
 pub async fn unknown_requests(both: &mut Both) -> anyhow::Result<()> {
     for (step, body) in [
-        ("an unknown API", &[0x27, 0x0f, 0, 0, 0, 0, 0, 1, 0xff, 0xff][..]),
-        ("a negative API", &[0xff, 0xff, 0, 0, 0, 0, 0, 1, 0xff, 0xff]),
-        ("Metadata in a version too new", &[0, 3, 0, 99, 0, 0, 0, 1, 0xff, 0xff]),
-        ("Metadata in a negative version", &[0, 3, 0xff, 0xff, 0, 0, 0, 1, 0xff, 0xff]),
-        ("Fetch in a version too old", &[0, 1, 0, 0, 0, 0, 0, 1, 0xff, 0xff]),
+        (
+            "an unknown API",
+            &[0x27, 0x0f, 0, 0, 0, 0, 0, 1, 0xff, 0xff][..],
+        ),
+        (
+            "a negative API",
+            &[0xff, 0xff, 0, 0, 0, 0, 0, 1, 0xff, 0xff],
+        ),
+        (
+            "Metadata in a version too new",
+            &[0, 3, 0, 99, 0, 0, 0, 1, 0xff, 0xff],
+        ),
+        (
+            "Metadata in a negative version",
+            &[0, 3, 0xff, 0xff, 0, 0, 0, 1, 0xff, 0xff],
+        ),
+        (
+            "Fetch in a version too old",
+            &[0, 1, 0, 0, 0, 0, 0, 1, 0xff, 0xff],
+        ),
         ("a header cut short", &[0, 3, 0]),
         ("an empty frame", &[]),
-        ("Metadata with a count that is a lie", &[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]),
-        ("Metadata without a body", &[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff]),
+        (
+            "Metadata with a count that is a lie",
+            &[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff],
+        ),
+        (
+            "Metadata without a body",
+            &[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff],
+        ),
     ] {
         both.raw(step, body).await;
     }

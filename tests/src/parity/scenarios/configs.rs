@@ -53,7 +53,11 @@ fn change(
 
 pub async fn topic_configs(both: &mut Both) -> anyhow::Result<()> {
     let topic = both
-        .topic("t", 1, &[("retention.ms", "1000"), ("cleanup.policy", "compact")])
+        .topic(
+            "t",
+            1,
+            &[("retention.ms", "1000"), ("cleanup.policy", "compact")],
+        )
         .await?;
     let missing = both.name("missing");
     both.call_in_each_version::<DescribeConfigsRequest>("all", |_, v| {
@@ -61,7 +65,11 @@ pub async fn topic_configs(both: &mut Both) -> anyhow::Result<()> {
     })
     .await;
     for (step, name, keys) in [
-        ("some", topic.as_str(), Some(&["retention.ms", "segment.bytes"][..])),
+        (
+            "some",
+            topic.as_str(),
+            Some(&["retention.ms", "segment.bytes"][..]),
+        ),
         ("an unknown key", &topic, Some(&["no.such.config"])),
         ("no keys", &topic, Some(&[])),
         ("an unknown topic", &missing, None),
@@ -98,8 +106,10 @@ pub async fn broker_configs(both: &mut Both) -> anyhow::Result<()> {
         ("a group without a name", GROUP, ""),
         ("client metrics", CLIENT_METRICS, "parity-metrics"),
     ] {
-        both.call_in_each_version::<DescribeConfigsRequest>(step, |_, _| describe(kind, name, None))
-            .await;
+        both.call_in_each_version::<DescribeConfigsRequest>(step, |_, _| {
+            describe(kind, name, None)
+        })
+        .await;
     }
     both.call::<DescribeConfigsRequest>("loggers of another broker", 4, |_| {
         describe(BROKER_LOGGER, "99", None)
@@ -146,11 +156,26 @@ pub async fn alteration(both: &mut Both) -> anyhow::Result<()> {
             ("only validated", ask(TOPIC, &topic, &set, true)),
             ("set: the others go back", ask(TOPIC, &topic, &set, false)),
             ("unknown topic", ask(TOPIC, &missing, &set, false)),
-            ("unknown config", ask(TOPIC, &topic, &[("no.such.config", Some("1"))], false)),
-            ("bad value", ask(TOPIC, &topic, &[("retention.ms", Some("soon"))], false)),
-            ("null value", ask(TOPIC, &topic, &[("retention.ms", None)], false)),
-            ("read-only broker config", ask(BROKER, "1", &[("log.dirs", Some("/x"))], false)),
-            ("another broker", ask(BROKER, "99", &[("log.retention.ms", Some("1"))], false)),
+            (
+                "unknown config",
+                ask(TOPIC, &topic, &[("no.such.config", Some("1"))], false),
+            ),
+            (
+                "bad value",
+                ask(TOPIC, &topic, &[("retention.ms", Some("soon"))], false),
+            ),
+            (
+                "null value",
+                ask(TOPIC, &topic, &[("retention.ms", None)], false),
+            ),
+            (
+                "read-only broker config",
+                ask(BROKER, "1", &[("log.dirs", Some("/x"))], false),
+            ),
+            (
+                "another broker",
+                ask(BROKER, "99", &[("log.retention.ms", Some("1"))], false),
+            ),
             ("unknown kind", ask(77, "x", &set, false)),
             ("empty topic name", ask(TOPIC, "", &set, false)),
         ] {
@@ -167,27 +192,125 @@ pub async fn incremental_alteration(both: &mut Both) -> anyhow::Result<()> {
     let missing = both.name("missing");
     for v in both.versions::<IncrementalAlterConfigsRequest>() {
         for (step, kind, name, configs) in [
-            ("set", TOPIC, topic.as_str(), &[("retention.ms", SET, Some("7000"))][..]),
-            ("append", TOPIC, &topic, &[("cleanup.policy", APPEND, Some("compact"))]),
-            ("append again", TOPIC, &topic, &[("cleanup.policy", APPEND, Some("compact"))]),
-            ("subtract", TOPIC, &topic, &[("cleanup.policy", SUBTRACT, Some("delete"))]),
-            ("subtract what is not there", TOPIC, &topic, &[("cleanup.policy", SUBTRACT, Some("delete"))]),
-            ("append to a number", TOPIC, &topic, &[("retention.ms", APPEND, Some("1"))]),
+            (
+                "set",
+                TOPIC,
+                topic.as_str(),
+                &[("retention.ms", SET, Some("7000"))][..],
+            ),
+            (
+                "append",
+                TOPIC,
+                &topic,
+                &[("cleanup.policy", APPEND, Some("compact"))],
+            ),
+            (
+                "append again",
+                TOPIC,
+                &topic,
+                &[("cleanup.policy", APPEND, Some("compact"))],
+            ),
+            (
+                "subtract",
+                TOPIC,
+                &topic,
+                &[("cleanup.policy", SUBTRACT, Some("delete"))],
+            ),
+            (
+                "subtract what is not there",
+                TOPIC,
+                &topic,
+                &[("cleanup.policy", SUBTRACT, Some("delete"))],
+            ),
+            (
+                "append to a number",
+                TOPIC,
+                &topic,
+                &[("retention.ms", APPEND, Some("1"))],
+            ),
             ("delete", TOPIC, &topic, &[("cleanup.policy", DELETE, None)]),
-            ("delete what is not set", TOPIC, &topic, &[("segment.ms", DELETE, None)]),
+            (
+                "delete what is not set",
+                TOPIC,
+                &topic,
+                &[("segment.ms", DELETE, None)],
+            ),
             ("set null", TOPIC, &topic, &[("retention.ms", SET, None)]),
-            ("unknown operation", TOPIC, &topic, &[("retention.ms", 9, Some("1"))]),
-            ("unknown config", TOPIC, &topic, &[("no.such.config", SET, Some("1"))]),
-            ("delete an unknown config", TOPIC, &topic, &[("no.such.config", DELETE, None)]),
-            ("bad value", TOPIC, &topic, &[("segment.bytes", SET, Some("1"))]),
-            ("a config twice", TOPIC, &topic, &[("retention.ms", SET, Some("1")), ("retention.ms", SET, Some("2"))]),
-            ("unknown topic", TOPIC, &missing, &[("retention.ms", SET, Some("1"))]),
-            ("impossible topic", TOPIC, "a/b", &[("retention.ms", SET, Some("1"))]),
-            ("read-only broker config", BROKER, "1", &[("log.dirs", SET, Some("/x"))]),
-            ("unknown broker config", BROKER, "1", &[("no.such.config", SET, Some("1"))]),
-            ("bad broker value", BROKER, "1", &[("message.max.bytes", SET, Some("many"))]),
-            ("another broker", BROKER, "99", &[("message.max.bytes", SET, Some("1000"))]),
-            ("broker not a number", BROKER, "one", &[("message.max.bytes", SET, Some("1000"))]),
+            (
+                "unknown operation",
+                TOPIC,
+                &topic,
+                &[("retention.ms", 9, Some("1"))],
+            ),
+            (
+                "unknown config",
+                TOPIC,
+                &topic,
+                &[("no.such.config", SET, Some("1"))],
+            ),
+            (
+                "delete an unknown config",
+                TOPIC,
+                &topic,
+                &[("no.such.config", DELETE, None)],
+            ),
+            (
+                "bad value",
+                TOPIC,
+                &topic,
+                &[("segment.bytes", SET, Some("1"))],
+            ),
+            (
+                "a config twice",
+                TOPIC,
+                &topic,
+                &[
+                    ("retention.ms", SET, Some("1")),
+                    ("retention.ms", SET, Some("2")),
+                ],
+            ),
+            (
+                "unknown topic",
+                TOPIC,
+                &missing,
+                &[("retention.ms", SET, Some("1"))],
+            ),
+            (
+                "impossible topic",
+                TOPIC,
+                "a/b",
+                &[("retention.ms", SET, Some("1"))],
+            ),
+            (
+                "read-only broker config",
+                BROKER,
+                "1",
+                &[("log.dirs", SET, Some("/x"))],
+            ),
+            (
+                "unknown broker config",
+                BROKER,
+                "1",
+                &[("no.such.config", SET, Some("1"))],
+            ),
+            (
+                "bad broker value",
+                BROKER,
+                "1",
+                &[("message.max.bytes", SET, Some("many"))],
+            ),
+            (
+                "another broker",
+                BROKER,
+                "99",
+                &[("message.max.bytes", SET, Some("1000"))],
+            ),
+            (
+                "broker not a number",
+                BROKER,
+                "one",
+                &[("message.max.bytes", SET, Some("1000"))],
+            ),
             ("unknown kind", 77, "x", &[("a", SET, Some("b"))]),
             ("no configs", TOPIC, &topic, &[]),
         ] {
@@ -234,7 +357,13 @@ pub async fn resources(both: &mut Both) -> anyhow::Result<()> {
     })
     .await;
     for v in 1..=both.latest::<ListConfigResourcesRequest>() {
-        for kinds in [vec![BROKER], vec![BROKER_LOGGER], vec![CLIENT_METRICS], vec![GROUP], vec![77]] {
+        for kinds in [
+            vec![BROKER],
+            vec![BROKER_LOGGER],
+            vec![CLIENT_METRICS],
+            vec![GROUP],
+            vec![77],
+        ] {
             both.call::<ListConfigResourcesRequest>("one kind", v, |_| {
                 ListConfigResourcesRequest::default().with_resource_types(kinds.clone())
             })

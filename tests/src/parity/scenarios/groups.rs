@@ -165,7 +165,10 @@ pub async fn refused_joins(both: &mut Both) -> anyhow::Result<()> {
     for v in both.versions::<JoinGroupRequest>() {
         for (step, request) in [
             ("an unknown member", join(v, &group, "nobody")),
-            ("an unknown member of an unknown group", join(v, &fresh, "nobody")),
+            (
+                "an unknown member of an unknown group",
+                join(v, &fresh, "nobody"),
+            ),
             ("an empty group id", join(v, "", "")),
             (
                 "a session timeout too short",
@@ -176,7 +179,10 @@ pub async fn refused_joins(both: &mut Both) -> anyhow::Result<()> {
                 join(v, &fresh, "").with_session_timeout_ms(100_000_000),
             ),
             ("no protocols", join(v, &fresh, "").with_protocols(vec![])),
-            ("no protocol type", join(v, &fresh, "").with_protocol_type(s(""))),
+            (
+                "no protocol type",
+                join(v, &fresh, "").with_protocol_type(s("")),
+            ),
             (
                 "another protocol type",
                 join(v, &group, "").with_protocol_type(s("connect")),
@@ -252,7 +258,10 @@ pub async fn wrong_members(both: &mut Both) -> anyhow::Result<()> {
         .await;
     }
     for v in both.versions::<LeaveGroupRequest>() {
-        for (step, group) in [("leave: nobody", &group), ("leave: unknown group", &missing)] {
+        for (step, group) in [
+            ("leave: nobody", &group),
+            ("leave: unknown group", &missing),
+        ] {
             both.call::<LeaveGroupRequest>(step, v, |_| leave(v, group, "nobody", None))
                 .await;
         }
@@ -274,7 +283,10 @@ pub async fn wrong_members(both: &mut Both) -> anyhow::Result<()> {
 
 pub async fn two_members(both: &mut Both) -> anyhow::Result<()> {
     let group = both.name("g");
-    let (v, sync_v) = (both.latest::<JoinGroupRequest>(), both.latest::<SyncGroupRequest>());
+    let (v, sync_v) = (
+        both.latest::<JoinGroupRequest>(),
+        both.latest::<SyncGroupRequest>(),
+    );
     let beat_v = both.latest::<HeartbeatRequest>();
     one_member(both, v, &group).await;
     // The second member waits in its join until the first has joined again.
@@ -410,8 +422,7 @@ pub async fn description(both: &mut Both) -> anyhow::Result<()> {
     .await;
     for names in [vec![missing.as_str()], vec![""], vec![&missing, &missing]] {
         both.call_in_each_version::<DeleteGroupsRequest>("delete what is not there", |_, _| {
-            DeleteGroupsRequest::default()
-                .with_groups_names(names.iter().map(group_id).collect())
+            DeleteGroupsRequest::default().with_groups_names(names.iter().map(group_id).collect())
         })
         .await;
     }

@@ -9,14 +9,21 @@ const SPECIAL: [i64; 6] = [-1, -2, -3, -4, -5, -6];
 pub async fn special_timestamps(both: &mut Both) -> anyhow::Result<()> {
     let topic = both.topic("t", 1, &[]).await?;
     for delta in [0, 5_000, 1_000] {
-        let batch =
-            Batch::of(&["a", "b", "c"]).with(|b| b.base_timestamp = TIME + delta);
-        both.call::<ProduceRequest>("fill", 9, |side| {
-            produce(side, 9, &topic, 0, batch.build())
-        })
-        .await;
+        let batch = Batch::of(&["a", "b", "c"]).with(|b| b.base_timestamp = TIME + delta);
+        both.call::<ProduceRequest>("fill", 9, |side| produce(side, 9, &topic, 0, batch.build()))
+            .await;
     }
-    let times = [0, TIME, TIME + 1, TIME + 2, TIME + 3, TIME + 5_001, TIME + 5_003, i64::MAX, -7];
+    let times = [
+        0,
+        TIME,
+        TIME + 1,
+        TIME + 2,
+        TIME + 3,
+        TIME + 5_001,
+        TIME + 5_003,
+        i64::MAX,
+        -7,
+    ];
     for timestamp in SPECIAL.into_iter().chain(times) {
         let step = match timestamp - TIME {
             ..0 => format!("timestamp {timestamp}"),

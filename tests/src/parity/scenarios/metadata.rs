@@ -59,10 +59,8 @@ pub async fn topics_by_name_and_id(both: &mut Both) -> anyhow::Result<()> {
         };
         both.call::<MetadataRequest>("by id", v, |side| by_id(side.topic_id(&topic)))
             .await;
-        both.call::<MetadataRequest>("by an unknown id", v, |_| {
-            by_id(uuid::Uuid::from_u128(5))
-        })
-        .await;
+        both.call::<MetadataRequest>("by an unknown id", v, |_| by_id(uuid::Uuid::from_u128(5)))
+            .await;
     }
     // Creation as a side effect: the first answer may say that the leader is not there yet.
     let created = both.name("created");
@@ -108,7 +106,10 @@ pub async fn described_partitions(both: &mut Both) -> anyhow::Result<()> {
             "a cursor past the partitions",
             ask(&both_topics, 2000, Some((&topic, 9))),
         ),
-        ("a negative cursor", ask(&both_topics, 2000, Some((&topic, -1)))),
+        (
+            "a negative cursor",
+            ask(&both_topics, 2000, Some((&topic, -1))),
+        ),
         ("a limit of 0", ask(&[&topic], 0, None)),
     ] {
         both.call::<DescribeTopicPartitionsRequest>(step, 0, |_| request.clone())

@@ -226,7 +226,11 @@ pub async fn bad_requests(both: &mut Both) -> anyhow::Result<()> {
 pub async fn timestamps(both: &mut Both) -> anyhow::Result<()> {
     let topic = both.topic("t", 1, &[]).await?;
     let limited = both
-        .topic("limited", 1, &[("message.timestamp.before.max.ms", "60000")])
+        .topic(
+            "limited",
+            1,
+            &[("message.timestamp.before.max.ms", "60000")],
+        )
         .await?;
     let far = 4_000_000_000_000; // the year 2096
     let at = |time: i64| Batch::of(&["a"]).with(|b| b.base_timestamp = time).build();
@@ -283,16 +287,24 @@ pub async fn compacted_topics(both: &mut Both) -> anyhow::Result<()> {
 }
 
 pub async fn sizes(both: &mut Both) -> anyhow::Result<()> {
-    let small = both.topic("small", 1, &[("max.message.bytes", "200")]).await?;
+    let small = both
+        .topic("small", 1, &[("max.message.bytes", "200")])
+        .await?;
     let usual = both.topic("usual", 1, &[]).await?;
-    let tiny_segments = both.topic("segments", 1, &[("segment.bytes", "1048576")]).await?;
+    let tiny_segments = both
+        .topic("segments", 1, &[("segment.bytes", "1048576")])
+        .await?;
     let value = |len: usize| Batch::of(&[&"v".repeat(len)]).build();
     for (step, topic, records) in [
         ("just within max.message.bytes", &small, value(100)),
         ("above max.message.bytes", &small, value(200)),
         ("a megabyte by default", &usual, value(1_048_576)),
         ("just within the default", &usual, value(1_048_576 - 80)),
-        ("as large as a segment", &tiny_segments, value(1_048_576 - 80)),
+        (
+            "as large as a segment",
+            &tiny_segments,
+            value(1_048_576 - 80),
+        ),
     ] {
         for version in [3, 8, both.latest::<ProduceRequest>()] {
             both.call::<ProduceRequest>(step, version, |side| {
@@ -307,7 +319,9 @@ pub async fn sizes(both: &mut Both) -> anyhow::Result<()> {
 
 pub async fn compression(both: &mut Both) -> anyhow::Result<()> {
     let topic = both.topic("t", 1, &[]).await?;
-    let fixed = both.topic("fixed", 1, &[("compression.type", "producer")]).await?;
+    let fixed = both
+        .topic("fixed", 1, &[("compression.type", "producer")])
+        .await?;
     for codec in [
         Compression::Gzip,
         Compression::Snappy,

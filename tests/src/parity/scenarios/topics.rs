@@ -53,8 +53,11 @@ pub async fn creation(both: &mut Both) -> anyhow::Result<()> {
                 .with_assignments(vec![assignment(0, &[1]), assignment(1, &[1])]),
             with_config(topic(&retained, 1, 1), "retention.ms", Some("1234")),
         ];
-        for (step, validate_only) in [("only validated", true), ("made", false), ("there already", false)]
-        {
+        for (step, validate_only) in [
+            ("only validated", true),
+            ("made", false),
+            ("there already", false),
+        ] {
             both.call::<CreateTopicsRequest>(step, v, |_| create(topics.clone(), validate_only))
                 .await;
         }
@@ -111,10 +114,7 @@ pub async fn refused_creation(both: &mut Both) -> anyhow::Result<()> {
             "assignment to nobody",
             vec![fresh(-1, -1).with_assignments(vec![assignment(0, &[])])],
         ),
-        (
-            "an internal topic",
-            vec![topic("__consumer_offsets", 1, 1)],
-        ),
+        ("an internal topic", vec![topic("__consumer_offsets", 1, 1)]),
     ];
     for (key, value) in [
         ("retention.ms", "-2"),
@@ -173,7 +173,11 @@ pub async fn deletion(both: &mut Both) -> anyhow::Result<()> {
             .with_topics(states)
             .with_timeout_ms(10_000)
     };
-    let by_id = |id: uuid::Uuid| DeleteTopicState::default().with_name(None).with_topic_id(id);
+    let by_id = |id: uuid::Uuid| {
+        DeleteTopicState::default()
+            .with_name(None)
+            .with_topic_id(id)
+    };
     both.call::<DeleteTopicsRequest>("by an unknown id", 6, |_| {
         states(vec![by_id(uuid::Uuid::from_u128(3))])
     })
@@ -188,10 +192,8 @@ pub async fn deletion(both: &mut Both) -> anyhow::Result<()> {
         ])
     })
     .await;
-    both.call::<DeleteTopicsRequest>("by id", 6, |side| {
-        states(vec![by_id(side.topic_id(&name))])
-    })
-    .await;
+    both.call::<DeleteTopicsRequest>("by id", 6, |side| states(vec![by_id(side.topic_id(&name))]))
+        .await;
     Ok(())
 }
 
@@ -229,16 +231,18 @@ pub async fn partitions(both: &mut Both) -> anyhow::Result<()> {
             ("as many", vec![to(&name, more - 1)], false),
             ("unknown topic", vec![to(&missing, 3)], false),
             ("a topic twice", vec![to(&name, 9), to(&name, 10)], false),
-            ("assignment too short", vec![placed(more + 1, &[&[1]])], false),
+            (
+                "assignment too short",
+                vec![placed(more + 1, &[&[1]])],
+                false,
+            ),
             ("unknown broker", vec![placed(more, &[&[7]])], false),
             ("assignment to nobody", vec![placed(more, &[&[]])], false),
             ("only validated", vec![to(&name, more)], true),
             ("one more", vec![placed(more, &[&[1]])], false),
         ] {
-            both.call::<CreatePartitionsRequest>(step, v, |_| {
-                ask(topics.clone(), validate_only)
-            })
-            .await;
+            both.call::<CreatePartitionsRequest>(step, v, |_| ask(topics.clone(), validate_only))
+                .await;
         }
         both.eventually::<MetadataRequest>("they are there", 9, |_| {
             MetadataRequest::default().with_topics(Some(vec![

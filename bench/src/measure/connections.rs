@@ -1,0 +1,66 @@
+//! Fifty connections, each with one 100-byte acks=all produce in flight: many small durable writes at once.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+use ottla_client::Connection;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::raw::{batch, produce_frame};
+use super::{Meter, Sample, Scene, end_offsets, higher, lower};
+use crate::stats::percentile_ms;
+
+const CONNECTIONS: i32 = 50;
+const RECORD_BYTES: usize = 100;
+const FULL: Duration = Duration::from_secs(8);
+
+/// Runs it once.
+pub async fn run(scene: &Scene, partitions: i32) -> Result<Vec<Sample>> {
+    let server = scene.server(partitions).await?;
+    let batch = batch(1, RECORD_BYTES);
+    let length = scene.time(FULL).max(Duration::from_secs(1));
+    let meter = Meter::start(&server)?;
+    let until = Instant::now() + length;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..CONNECTIONS {
+        let frame = produce_frame(number % partitions, batch.clone())?;
+        tasks.spawn(one_connection(server.address.clone(), frame, until));
+    }
+    let mut times = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        times.extend(done??);
+    }
+    let (wall, cpu) = meter.stop()?;
+    let mut connection = Connection::connect(server.address.clone()).await?;
+    let kept = end_offsets(&mut connection, partitions).await?;
+    ensure!(
+        kept == times.len() as i64,
+        "{kept} records are kept of {}",
+        times.len()
+    );
+    Ok(vec![
+        higher("requests", "per s", times.len() as f64 / wall),
+        lower("CPU", "s per 100,000", cpu / times.len() as f64 * 1e5),
+        lower("p50", "ms", percentile_ms(&mut times, 50.0)),
+        lower("p99", "ms", percentile_ms(&mut times, 99.0)),
+    ])
+}
+
+async fn one_connection(address: String, frame: Bytes, until: Instant) -> Result<Vec<Duration>> {
+    let mut stream = TcpStream::connect(&address).await?;
+    stream.set_nodelay(true)?;
+    let mut times = Vec::new();
+    let mut answer = vec![0; 1024];
+    while Instant::now() < until {
+        let at = Instant::now();
+        stream.write_all(&frame).await?;
+        let length = stream.read_i32().await?;
+        let length = usize::try_from(length)?;
+        ensure!(length <= answer.len(), "an answer of {length} bytes");
+        stream.read_exact(&mut answer[..length]).await?;
+        times.push(at.elapsed());
+    }
+    Ok(times)
+}

@@ -1,0 +1,224 @@
+//! Prebuilt batches of about 0.9 MB over connections of our own: the load costs next to nothing, so what is measured is the broker.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::{
+    ApiKey, BrokerId, FetchRequest, ProduceRequest, RequestHeader, TopicName,
+};
+use kafka_protocol::protocol::{Encodable, Request, StrBytes};
+use ottla_client::Connection;
+use ottla_codec::records::{BatchBuilder, Record};
+
+use super::{Meter, Sample, Scene, TOPIC, end_offsets, higher, lower};
+use crate::payload::Payload;
+use crate::stats::percentile_ms;
+
+const PARTITIONS: i32 = 6;
+/// Each connection serves its share of the partitions.
+const CONNECTIONS: i32 = 3;
+/// Requests in flight on a connection, as the Java producer could have.
+const IN_FLIGHT: usize = 2;
+const RECORDS: i64 = 880;
+const RECORD_BYTES: usize = 1024;
+/// A full run writes, and reads, this many batches on each connection.
+const BATCHES: u64 = 600;
+
+/// A whole frame of `request`, its length included.
+pub fn frame<R: Request>(version: i16, request: &R) -> Result<Bytes> {
+    let api = ApiKey::try_from(R::KEY).map_err(|()| anyhow::anyhow!("unknown API"))?;
+    let header = RequestHeader::default()
+        .with_request_api_key(R::KEY)
+        .with_request_api_version(version)
+        .with_client_id(Some(StrBytes::from_static_str("bench")));
+    let mut body = BytesMut::new();
+    header.encode(&mut body, api.request_header_version(version))?;
+    request.encode(&mut body, version)?;
+    let mut frame = BytesMut::with_capacity(body.len() + 4);
+    frame.put_u32(u32::try_from(body.len())?);
+    frame.put(body);
+    Ok(frame.freeze())
+}
+
+/// A produce request (version 9, acks=all) of one batch.
+pub fn produce_frame(partition: i32, batch: Bytes) -> Result<Bytes> {
+    let data = PartitionProduceData::default()
+        .with_index(partition)
+        .with_records(Some(batch));
+    let topic = TopicProduceData::default()
+        .with_name(TopicName(StrBytes::from_static_str(TOPIC)))
+        .with_partition_data(vec![data]);
+    let request = ProduceRequest::default()
+        .with_acks(-1)
+        .with_timeout_ms(30_000)
+        .with_topic_data(vec![topic]);
+    frame(9, &request)
+}
+
+/// One batch of `count` records of `size` bytes.
+pub fn batch(count: i64, size: usize) -> Bytes {
+    let payload = Payload::new();
+    let records: Vec<_> = (0..count)
+        .map(|offset| Record {
+            offset,
+            timestamp: 1_700_000_000_000,
+            key: None,
+            value: Some(Bytes::copy_from_slice(payload.slice(offset as u64, size))),
+            headers: Vec::new(),
+        })
+        .collect();
+    BatchBuilder::default().build(&records)
+}
+
+/// Runs it once.
+pub async fn run(scene: &Scene) -> Result<Vec<Sample>> {
+    let server = scene.server(PARTITIONS).await?;
+    let batches = scene.scaled(BATCHES);
+    let total = batches * CONNECTIONS as u64;
+    let batch = batch(RECORDS, RECORD_BYTES);
+    let gigabytes = total as f64 * batch.len() as f64 / 1e9;
+
+    let meter = Meter::start(&server)?;
+    let mut times = each_connection(&server.address, {
+        let batch = batch.clone();
+        move |stream, partitions| write(stream, partitions, &batch, batches)
+    })
+    .await?;
+    let (wall, cpu) = meter.stop()?;
+    let mut connection = Connection::connect(server.address.clone()).await?;
+    let kept = end_offsets(&mut connection, PARTITIONS).await?;
+    ensure!(
+        kept == total as i64 * RECORDS,
+        "{kept} records are kept of {}",
+        total as i64 * RECORDS
+    );
+    let mut samples = vec![
+        higher("produce", "MB/s", gigabytes * 1e3 / wall),
+        lower("produce CPU", "s/GB", cpu / gigabytes),
+        lower("produce p99", "ms", percentile_ms(&mut times, 99.0)),
+    ];
+
+    let length = batch.len();
+    let meter = Meter::start(&server)?;
+    each_connection(&server.address, move |stream, partitions| {
+        read(stream, partitions, length, batches)
+    })
+    .await?;
+    let (wall, cpu) = meter.stop()?;
+    samples.extend([
+        higher("fetch", "MB/s", gigabytes * 1e3 / wall),
+        lower("fetch CPU", "s/GB", cpu / gigabytes),
+    ]);
+    Ok(samples)
+}
+
+/// Runs `work` on a blocking thread for each connection, with the partitions that are its own.
+async fn each_connection<F>(address: &str, work: F) -> Result<Vec<Duration>>
+where
+    F: Fn(TcpStream, Vec<i32>) -> Result<Vec<Duration>> + Clone + Send + 'static,
+{
+    let mut tasks = Vec::new();
+    for number in 0..CONNECTIONS {
+        let (work, address) = (work.clone(), address.to_owned());
+        tasks.push(tokio::task::spawn_blocking(move || {
+            let stream = TcpStream::connect(&address)?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+            let partitions = (0..PARTITIONS).filter(|p| p % CONNECTIONS == number);
+            work(stream, partitions.collect())
+        }));
+    }
+    let mut times = Vec::new();
+    for task in tasks {
+        times.extend(task.await??);
+    }
+    Ok(times)
+}
+
+fn write(
+    mut stream: TcpStream,
+    partitions: Vec<i32>,
+    batch: &Bytes,
+    batches: u64,
+) -> Result<Vec<Duration>> {
+    let frames = partitions
+        .iter()
+        .map(|partition| produce_frame(*partition, batch.clone()))
+        .collect::<Result<Vec<_>>>()?;
+    let mut sent = std::collections::VecDeque::new();
+    let mut times = Vec::new();
+    let mut answer = Vec::new();
+    for frame in frames.iter().cycle().take(batches as usize) {
+        if sent.len() == IN_FLIGHT {
+            read_frame(&mut stream, &mut answer)?;
+            times.extend(sent.pop_front().map(|at: Instant| at.elapsed()));
+        }
+        sent.push_back(Instant::now());
+        stream.write_all(frame)?;
+    }
+    for at in sent {
+        read_frame(&mut stream, &mut answer)?;
+        times.push(at.elapsed());
+    }
+    Ok(times)
+}
+
+fn fetch_frame(partition: i32, offset: i64, max_bytes: i32) -> Result<Bytes> {
+    let partition = FetchPartition::default()
+        .with_partition(partition)
+        .with_fetch_offset(offset)
+        .with_current_leader_epoch(-1)
+        .with_partition_max_bytes(max_bytes);
+    let topic = FetchTopic::default()
+        .with_topic(TopicName(StrBytes::from_static_str(TOPIC)))
+        .with_partitions(vec![partition]);
+    let request = FetchRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_max_wait_ms(500)
+        .with_min_bytes(1)
+        .with_max_bytes(max_bytes)
+        .with_session_epoch(-1)
+        .with_topics(vec![topic]);
+    frame(12, &request)
+}
+
+fn read(
+    mut stream: TcpStream,
+    partitions: Vec<i32>,
+    length: usize,
+    batches: u64,
+) -> Result<Vec<Duration>> {
+    let mut answer = Vec::new();
+    let share = partitions.len() as u64;
+    let mut times = Vec::new();
+    for number in 0..batches {
+        let partition = partitions[(number % share) as usize];
+        let offset = (number / share) as i64 * RECORDS;
+        let at = Instant::now();
+        stream.write_all(&fetch_frame(partition, offset, length as i32)?)?;
+        read_frame(&mut stream, &mut answer)?;
+        times.push(at.elapsed());
+        ensure!(
+            answer.len() >= length,
+            "a fetch answered {} bytes instead of a batch",
+            answer.len()
+        );
+    }
+    Ok(times)
+}
+
+/// Reads one frame into `buffer`, which keeps its memory between frames.
+fn read_frame(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<()> {
+    let mut length = [0; 4];
+    stream
+        .read_exact(&mut length)
+        .context("the broker closed the connection")?;
+    buffer.resize(usize::try_from(i32::from_be_bytes(length))?, 0);
+    stream.read_exact(buffer)?;
+    Ok(())
+}

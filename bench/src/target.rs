@@ -1,0 +1,212 @@
+//! The brokers that are measured: each a process of its own on this machine, with a fresh data directory.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use kafka_protocol::messages::MetadataRequest;
+use ottla_client::Connection;
+use serde::Serialize;
+use tempfile::TempDir;
+
+/// How long a broker may take to answer for the first time.
+const START_DEADLINE: Duration = Duration::from_secs(120);
+/// How often a starting broker is asked: finer than what is measured.
+const POLL: Duration = Duration::from_micros(500);
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// Ottla, fsync before each acknowledgement.
+    Ottla,
+    /// Apache Kafka as it comes: the page cache, no fsync.
+    Kafka,
+    /// Apache Kafka with `log.flush.interval.messages=1`.
+    KafkaFsync,
+}
+
+impl Target {
+    /// As in tables.
+    pub fn title(self) -> &'static str {
+        match self {
+            Target::Ottla => "Ottla (fsync)",
+            Target::Kafka => "Kafka (no fsync)",
+            Target::KafkaFsync => "Kafka (fsync)",
+        }
+    }
+}
+
+/// Where the programs are.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The `ottla` binary.
+    pub ottla: PathBuf,
+    /// The directory with Apache Kafka's jars.
+    pub kafka_jars: PathBuf,
+    /// Where data directories are made; the device that is measured.
+    pub scratch: PathBuf,
+}
+
+/// A running broker. Killed on drop; [`Server::stop`] is the graceful way.
+pub struct Server {
+    child: Child,
+    /// Where it answers.
+    pub address: String,
+    /// From the start of the process to the first answer.
+    pub started_in: Duration,
+    data: TempDir,
+}
+
+impl Server {
+    /// Starts `target` on a free port and an empty directory, and waits for its first Metadata answer.
+    pub async fn start(target: Target, programs: &Programs) -> Result<Server> {
+        let data = TempDir::new_in(&programs.scratch)?;
+        let port = free_port()?;
+        let address = format!("127.0.0.1:{port}");
+        let log = std::fs::File::create(data.path().join("output.log"))?;
+        let mut command = match target {
+            Target::Ottla => ottla(programs, port, data.path()),
+            Target::Kafka | Target::KafkaFsync => {
+                kafka(programs, port, data.path(), target == Target::KafkaFsync)?
+            }
+        };
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let started = Instant::now();
+        let child = command
+            .spawn()
+            .with_context(|| format!("{:?} cannot be run", command.get_program()))?;
+        let mut server = Server {
+            child,
+            address,
+            started_in: Duration::ZERO,
+            data,
+        };
+        server.wait_for_answer(started).await?;
+        Ok(server)
+    }
+
+    async fn wait_for_answer(&mut self, started: Instant) -> Result<()> {
+        loop {
+            if first_answer(&self.address).await {
+                self.started_in = started.elapsed();
+                return Ok(());
+            }
+            let ended = self.child.try_wait()?;
+            if ended.is_some() || started.elapsed() > START_DEADLINE {
+                let log = std::fs::read_to_string(self.data.path().join("output.log"))?;
+                bail!("the broker did not start ({ended:?}):\n{log}");
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where its data is.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data.path().join("data")
+    }
+
+    /// Asks it to stop, and says how long that took.
+    pub fn stop(mut self) -> Result<Duration> {
+        let started = Instant::now();
+        let status = Command::new("kill").arg(self.pid().to_string()).status()?;
+        anyhow::ensure!(status.success(), "kill failed: {status}");
+        self.child.wait()?;
+        Ok(started.elapsed())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Already ended after `stop`: then both answer with an error that means nothing.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn first_answer(address: &str) -> bool {
+    let Ok(mut connection) = Connection::connect(address).await else {
+        return false;
+    };
+    let request = MetadataRequest::default().with_topics(None);
+    let answer = connection.call(1, &request).await;
+    answer.is_ok_and(|answer| !answer.brokers.is_empty())
+}
+
+fn free_port() -> Result<u16> {
+    let address: SocketAddr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    Ok(address.port())
+}
+
+fn ottla(programs: &Programs, port: u16, data: &Path) -> Command {
+    let mut command = Command::new(&programs.ottla);
+    command
+        .args(["serve", "--port", &port.to_string(), "--data-dir"])
+        .arg(data.join("data"));
+    command
+}
+
+/// Formats the directory (not measured) and prepares the start, with the heap and the collector of Kafka's own scripts.
+fn kafka(programs: &Programs, port: u16, data: &Path, fsync: bool) -> Result<Command> {
+    let controller = free_port()?;
+    let flush = if fsync {
+        "log.flush.interval.messages=1\n"
+    } else {
+        ""
+    };
+    let properties = data.join("server.properties");
+    let logs = data.join("data");
+    let text = format!(
+        "process.roles=broker,controller\nnode.id=1\n\
+         controller.quorum.voters=1@127.0.0.1:{controller}\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         controller.listener.names=CONTROLLER\nlog.dirs={}\n\
+         offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\n{flush}",
+        logs.display()
+    );
+    std::fs::write(&properties, text)?;
+    let class_path = programs.kafka_jars.join("*");
+    let format = Command::new("java")
+        .arg("-cp")
+        .arg(&class_path)
+        .args(["kafka.tools.StorageTool", "format", "--cluster-id"])
+        .args(["4L6g3nShT-eMCtK--X86sw", "--config"])
+        .arg(&properties)
+        .output()
+        .context("java cannot be run")?;
+    if !format.status.success() {
+        bail!(
+            "Apache Kafka's directory cannot be formatted (jars from {}; scripts/setup-test-clients.sh java installs them):\n{}",
+            programs.kafka_jars.display(),
+            String::from_utf8_lossy(&format.stderr)
+        );
+    }
+    let mut command = Command::new("java");
+    command
+        .args(["-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC"])
+        .args([
+            "-XX:MaxGCPauseMillis=20",
+            "-XX:InitiatingHeapOccupancyPercent=35",
+        ])
+        .args([
+            "-XX:+ExplicitGCInvokesConcurrent",
+            "-Djava.awt.headless=true",
+            "-cp",
+        ])
+        .arg(&class_path)
+        .arg("kafka.Kafka")
+        .arg(&properties);
+    Ok(command)
+}
