@@ -196,9 +196,11 @@ pub async fn refused_joins(both: &mut Both) -> anyhow::Result<()> {
                 .await;
         }
         if v >= 5 {
-            for instance in ["", "..", "a b", &"x".repeat(250)] {
-                both.call::<JoinGroupRequest>("an impossible instance id", v, |_| {
-                    join(v, &fresh, "").with_group_instance_id(Some(s(instance)))
+            for (number, instance) in ["", "..", "a b", &"x".repeat(250)].into_iter().enumerate() {
+                // Brokers take them; a group of its own each, so that no join waits for another member.
+                let own = both.name(&format!("instance.{v}.{number}"));
+                both.call::<JoinGroupRequest>("an odd instance id", v, |_| {
+                    join(v, &own, "").with_group_instance_id(Some(s(instance)))
                 })
                 .await;
             }
