@@ -22,10 +22,15 @@ pub(crate) fn handle(
         let coordinators = keys.map(|key| found.clone().with_key(key)).collect();
         return Reply::Now(FindCoordinatorResponse::default().with_coordinators(coordinators));
     }
+    // Kafka spells success out here, and only here.
+    let message = match found.error_code {
+        0 => Some(StrBytes::from_static_str("NONE")),
+        _ => found.error_message,
+    };
     Reply::Now(
         FindCoordinatorResponse::default()
             .with_error_code(found.error_code)
-            .with_error_message(found.error_message)
+            .with_error_message(message)
             .with_node_id(found.node_id)
             .with_host(found.host)
             .with_port(found.port),

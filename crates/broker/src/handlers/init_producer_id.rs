@@ -14,6 +14,10 @@ pub(crate) fn handle(
     ctx: &RequestContext,
     request: InitProducerIdRequest,
 ) -> Reply<InitProducerIdResponse> {
+    // Both or neither (KIP-360).
+    if (request.producer_id.0 == -1) != (request.producer_epoch == -1) {
+        return Reply::Now(refusal(ResponseError::InvalidRequest));
+    }
     match request.transactional_id.as_deref() {
         None => {}
         Some(id) if id.is_empty() => return Reply::Now(refusal(ResponseError::InvalidRequest)),

@@ -19,6 +19,9 @@ pub(crate) fn handle(
     request: OffsetDeleteRequest,
 ) -> Reply<OffsetDeleteResponse> {
     let (response, partitions) = existing_partitions(ctx, &request);
+    if partitions.is_empty() {
+        return Reply::Now(response);
+    }
     let delete = Delete {
         group_id: request.group_id.to_string(),
         partitions,

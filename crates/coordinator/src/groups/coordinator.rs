@@ -125,9 +125,14 @@ impl<T> GroupCoordinator<T> {
                 members,
             } => {
                 let config = self.config;
-                let result = self
-                    .existing(&group_id)
-                    .map(|group| group.leave(now, &config, members, &mut out));
+                let result = match self.existing(&group_id) {
+                    Ok(group) => Ok(group.leave(now, &config, members, &mut out)),
+                    // No group: none of them is a member.
+                    Err(error @ ResponseError::UnknownMemberId) => {
+                        Ok(members.into_iter().map(|m| (m, Some(error))).collect())
+                    }
+                    Err(error) => Err(error),
+                };
                 out.replies.push((ticket, Reply::Leave(result)));
                 self.drop_if_void(&group_id);
             }

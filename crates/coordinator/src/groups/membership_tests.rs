@@ -287,6 +287,15 @@ fn a_group_that_all_leave_is_empty_with_a_new_generation() {
 }
 
 #[test]
+fn nobody_is_a_member_of_a_group_that_does_not_exist() {
+    let mut d = Driver::new();
+    let results = d.leave(&[("a", None)]).expect("answered by member");
+    assert_eq!(results[0].1, Some(ResponseError::UnknownMemberId));
+    let heartbeat = d.heartbeat(0, "a");
+    assert_eq!(heartbeat, Err(ResponseError::UnknownMemberId));
+}
+
+#[test]
 fn a_static_member_that_restarts_keeps_its_assignment_without_a_rebalance() {
     let mut d = Driver::new();
     let ticket = d.join(static_member("one", "1"));
