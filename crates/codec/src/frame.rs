@@ -82,7 +82,8 @@ impl FrameDecoder {
         };
         let missing = (length + LENGTH_LEN).saturating_sub(buf.len());
         let granted = UNEARNED.max(buf.len()).max(self.earned);
-        missing.min(granted).max(FIRST_READ)
+        // Not rounded up: a buffer that ends where its frame ends is handed over without moving a byte.
+        missing.min(granted)
     }
 
     /// The length of the frame at the front, once its length field is there.
@@ -209,6 +210,23 @@ mod tests {
             decoder.reserve_hint(&buf),
             body.len() + LENGTH_LEN - UNEARNED
         );
+    }
+
+    #[test]
+    fn a_frame_that_fills_its_reservation_is_not_moved() {
+        let body = vec![7; 900_000];
+        let mut decoder = FrameDecoder::new(1 << 20);
+        decoder.earned = body.len();
+        let stream = encode(&body);
+        let mut buf = BytesMut::from(&stream[..UNEARNED]);
+        buf.reserve(decoder.reserve_hint(&buf));
+        let allocation = buf.as_ptr() as usize;
+        for piece in stream[UNEARNED..].chunks(10_000) {
+            buf.reserve(decoder.reserve_hint(&buf));
+            buf.extend_from_slice(piece);
+        }
+        let frame = decoder.next(&mut buf).unwrap().unwrap();
+        assert_eq!(frame.as_ptr() as usize, allocation + LENGTH_LEN);
     }
 
     #[test]
