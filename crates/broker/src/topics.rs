@@ -194,6 +194,9 @@ impl TopicService {
         let settings = self.settings.current();
         match &spec.layout {
             Layout::Manual(assignments) => {
+                if assignments.len() as i64 > MAX_NEW_PARTITIONS {
+                    return Err(too_many_partitions());
+                }
                 let mut indexes = BTreeSet::new();
                 for (index, brokers) in assignments {
                     if !indexes.insert(*index) {

@@ -153,11 +153,11 @@ mod tests {
 
     use super::*;
 
+    /// Topics with their partitions, and where to go on.
+    type Page = (Vec<(String, Vec<i32>)>, Option<(String, i32)>);
+
     /// Pages through topics `a` with 3 partitions, `b` with none of that name, and `c` with 2.
-    fn paged(
-        cursor: Option<(&str, i32)>,
-        limit: i32,
-    ) -> (Vec<(String, Vec<i32>)>, Option<(String, i32)>) {
+    fn paged(cursor: Option<(&str, i32)>, limit: i32) -> Page {
         let topic = |name: &str, partitions| {
             Arc::new(Topic {
                 id: uuid::Uuid::from_u128(1),

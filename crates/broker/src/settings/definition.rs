@@ -16,23 +16,6 @@ pub enum Kind {
     Password = 9,
 }
 
-impl Kind {
-    /// The type's name as Kafka writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Bool => "boolean",
-            Kind::String => "string",
-            Kind::Int => "int",
-            Kind::Short => "short",
-            Kind::Long => "long",
-            Kind::Double => "double",
-            Kind::List => "list",
-            Kind::Class => "class",
-            Kind::Password => "password",
-        }
-    }
-}
-
 /// Which values of the type are allowed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[allow(missing_docs)]
@@ -205,11 +188,6 @@ impl Definition {
     /// Whether the value is kept from everybody who asks.
     pub fn is_sensitive(&self) -> bool {
         self.kind == Kind::Password
-    }
-
-    /// Whether it is one of Ottla's own.
-    pub fn is_own(&self) -> bool {
-        self.name.starts_with("ottla.")
     }
 
     /// A value as tools read it back: without spaces around it or between the elements of a list, booleans in lower case.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::definition::{Definition, Importance, Scope, Unit, Update, Valid};
+use super::definition::{Definition, Importance, Kind, Scope, Unit, Update, Valid};
 use super::table;
 
 const HEAD: &str = "\
@@ -75,8 +75,22 @@ fn line(row: &Definition) -> String {
     };
     format!(
         "| {name} | {} | {default} | {values} | {change} | {doc} |",
-        row.kind.name()
+        kind_name(row.kind)
     )
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Bool => "boolean",
+        Kind::String => "string",
+        Kind::Int => "int",
+        Kind::Short => "short",
+        Kind::Long => "long",
+        Kind::Double => "double",
+        Kind::List => "list",
+        Kind::Class => "class",
+        Kind::Password => "password",
+    }
 }
 
 #[test]

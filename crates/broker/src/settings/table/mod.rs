@@ -15,6 +15,10 @@ use super::definition::{Definition, Scope};
 
 /// A chapter: a title for the documentation, and its rows.
 pub(super) struct Chapter {
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "read by the page of settings, which a test makes")
+    )]
     pub title: &'static str,
     pub rows: &'static [Definition],
 }
