@@ -11,6 +11,7 @@ use ottla_codec::messages::offset_fetch_response::{
 use ottla_codec::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse, TopicName};
 use ottla_codec::{ResponseError, StrBytes};
 use ottla_coordinator::groups::CommittedOffset;
+use ottla_storage::Topics;
 
 use crate::context::RequestContext;
 use crate::groups::Machine;
@@ -28,8 +29,9 @@ pub(crate) fn handle(
     let wanted = wanted(version, request);
     let names: Vec<GroupId> = wanted.iter().map(|(group, _)| group.clone()).collect();
     let ids: Vec<&str> = names.iter().map(|group| &***group).collect();
+    let topics = ctx.broker.store.topics();
     let answer = ctx.broker.groups.read(&ids, |machine| {
-        let groups = wanted.into_iter().map(|w| fetch(machine, w));
+        let groups = wanted.into_iter().map(|w| fetch(machine, &topics, w));
         groups.collect::<Vec<_>>()
     });
     Reply::later(async move {
@@ -59,13 +61,19 @@ fn wanted(version: i16, request: OffsetFetchRequest) -> Vec<Wanted> {
     vec![(request.group_id, topics)]
 }
 
-fn fetch(machine: &Machine, (group, topics): Wanted) -> OffsetFetchResponseGroup {
+fn fetch(
+    machine: &Machine,
+    existing: &Topics,
+    (group, topics): Wanted,
+) -> OffsetFetchResponseGroup {
     let topics = match topics {
         Some(topics) => topics
             .into_iter()
             .map(|t| {
                 let partitions = t.partition_indexes.into_iter().map(|p| {
-                    let committed = machine.committed(&group, &t.name, p);
+                    let committed = machine
+                        .committed(&group, &t.name, p)
+                        .filter(|c| is_current(existing, &t.name, c));
                     partition(p, committed)
                 });
                 OffsetFetchResponseTopics::default()
@@ -73,24 +81,37 @@ fn fetch(machine: &Machine, (group, topics): Wanted) -> OffsetFetchResponseGroup
                     .with_name(t.name)
             })
             .collect(),
-        None => all(machine, &group),
+        None => all(machine, existing, &group),
     };
     OffsetFetchResponseGroup::default()
         .with_group_id(group)
         .with_topics(topics)
 }
 
-fn all(machine: &Machine, group: &str) -> Vec<OffsetFetchResponseTopics> {
+fn all(machine: &Machine, existing: &Topics, group: &str) -> Vec<OffsetFetchResponseTopics> {
     let Some(committed) = machine.all_committed(group) else {
         return Vec::new();
     };
-    let topics = committed.iter().map(|(topic, partitions)| {
-        let partitions = partitions.iter().map(|(p, c)| partition(*p, Some(c)));
-        OffsetFetchResponseTopics::default()
-            .with_name(TopicName(StrBytes::from_string(topic.clone())))
-            .with_partitions(partitions.collect())
+    let topics = committed.iter().filter_map(|(topic, partitions)| {
+        let partitions: Vec<_> = partitions
+            .iter()
+            .filter(|(_, c)| is_current(existing, topic, c))
+            .map(|(p, c)| partition(*p, Some(c)))
+            .collect();
+        (!partitions.is_empty()).then(|| {
+            OffsetFetchResponseTopics::default()
+                .with_name(TopicName(StrBytes::from_string(topic.clone())))
+                .with_partitions(partitions)
+        })
     });
     topics.collect()
+}
+
+/// Whether the offset is of the topic that has this name now: a commit may come while a topic is deleted and made again.
+fn is_current(existing: &Topics, topic: &str, committed: &CommittedOffset) -> bool {
+    existing
+        .by_name(topic)
+        .is_some_and(|t| t.id.as_bytes() == &committed.topic_id)
 }
 
 /// A partition without an offset is -1, not an error.
