@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod failure;
 mod output;
+mod signals;
 mod time;
 
 use std::process::ExitCode;

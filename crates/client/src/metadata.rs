@@ -1,5 +1,8 @@
 //! What a cluster says about itself: brokers, topics, partitions and their leaders.
 
+use std::time::Duration;
+
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
@@ -7,6 +10,10 @@ use uuid::Uuid;
 
 use crate::client::Client;
 use crate::error::{BrokerError, ClientError};
+
+/// How long a topic that the broker may be creating is waited for, where it says that there is no such topic: Kafka says
+/// so until the creation is through, and for ever where topics are not created by themselves.
+const CREATION_WAIT: Duration = Duration::from_secs(3);
 
 /// A cluster as one broker sees it.
 #[derive(Debug, Clone, Default)]
@@ -109,17 +116,22 @@ impl Client {
     /// Asks for one topic; its error is an error here, and one that may pass is waited for.
     pub async fn topic(&mut self, name: &str, create: bool) -> Result<TopicMetadata, ClientError> {
         let deadline = self.retry_deadline();
+        let creation_deadline = tokio::time::Instant::now() + CREATION_WAIT;
         loop {
             let mut metadata = self.metadata(Topics::Named(&[name]), create).await?;
             let topic = metadata.topics.pop().ok_or_else(|| {
                 ClientError::Invalid(format!("the broker's answer leaves topic {name} out"))
             })?;
             // Only what the broker is busy creating comes by itself.
-            let pending = match topic.error {
-                Some(error) => error.is_retriable() && create,
-                None => topic.partitions.iter().any(|p| p.leader.is_none()),
+            let deadline = match topic.error {
+                None if topic.partitions.iter().any(|p| p.leader.is_none()) => Some(deadline),
+                Some(error) if error.0 == ResponseError::UnknownTopicOrPartition => {
+                    create.then_some(creation_deadline)
+                }
+                Some(error) if error.is_retriable() => Some(deadline),
+                _ => None,
             };
-            if pending && tokio::time::Instant::now() < deadline {
+            if deadline.is_some_and(|deadline| tokio::time::Instant::now() < deadline) {
                 tokio::time::sleep(self.options().retry_backoff).await;
                 continue;
             }

@@ -99,10 +99,22 @@ impl GroupConsumer {
 
     async fn join(&mut self) -> Result<(), ClientError> {
         self.joined = false;
-        self.consumer.unassign_all();
-        self.assignment = self.membership.join(self.consumer.client()).await?;
-        tracing::debug!(group = self.group, assignment = ?self.assignment, "joined");
-        self.seek_to_committed().await?;
+        let deadline = self.consumer.client().retry_deadline();
+        loop {
+            self.consumer.unassign_all();
+            self.assignment = self.membership.join(self.consumer.client()).await?;
+            tracing::debug!(group = self.group, assignment = ?self.assignment, "joined");
+            match self.seek_to_committed().await {
+                Ok(()) => break,
+                // The group may have moved on between joining and asking for its offsets.
+                Err(error) if Instant::now() < deadline && self.membership.may_repeat(&error) => {
+                    tracing::debug!(%error, group = self.group, "joining again");
+                    let pause = self.consumer.client().options().retry_backoff;
+                    tokio::time::sleep(pause).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
         self.next_heartbeat = Instant::now() + self.heartbeat_interval;
         self.joined = true;
         Ok(())

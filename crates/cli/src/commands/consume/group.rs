@@ -6,6 +6,7 @@ use anyhow::bail;
 use ottla_client::consumer::{ConsumerOptions, GroupConsumer, GroupOptions, OffsetReset};
 
 use super::{ConsumeArgs, POLL, Printer, Start};
+use crate::signals::Signals;
 
 pub(super) async fn run(
     args: &ConsumeArgs,
@@ -33,10 +34,11 @@ pub(super) async fn run(
         ..ConsumerOptions::default()
     };
     let mut consumer = GroupConsumer::new(client, group, options);
-    // Leaves on failure and on Ctrl-C too, so that the other members need not wait for the session to end.
+    // Leaves on failure and on a signal too, so that the other members need not wait for the session to end.
+    let mut signals = Signals::listen()?;
     let result = tokio::select! {
         result = consume(args, printer, &mut consumer) => result,
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        _ = signals.next() => Ok(()),
     };
     let left = consumer.leave().await;
     result?;

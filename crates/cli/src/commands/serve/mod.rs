@@ -2,7 +2,6 @@
 
 mod banner;
 mod config;
-mod signals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +11,7 @@ use clap::{Args, ValueEnum};
 use ottla_broker::Broker;
 
 use crate::args::name_value;
-use signals::{Signals, Stop};
+use crate::signals::{Signals, Stop};
 
 const HELP: &str = "\
 Of several sources the later wins: --config, then --port, --host and --durability, then --override.

@@ -35,7 +35,7 @@ impl Stop {
     }
 }
 
-/// The signals that stop a broker.
+/// The signals that stop a command that would go on.
 #[cfg(unix)]
 pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
