@@ -82,6 +82,11 @@ impl Broker {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Which broker this is.
+    pub fn target(&self) -> Target {
+        self.target
+    }
+
     /// The port that it listens on, the same after a restart.
     pub fn port(&self) -> u16 {
         self.port

@@ -2,3 +2,4 @@
 //! runs them against Apache Kafka.
 mod clients;
 mod kcat;
+mod tools;
