@@ -80,3 +80,25 @@ fn unknown(version: i16, group: &GroupId) -> WireGroup {
     dead.with_error_code(ResponseError::GroupIdNotFound.code())
         .with_error_message(Some(StrBytes::from_string(message)))
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use kafka_protocol::protocol::Encodable;
+    use ottla_codec::api::Api;
+
+    use super::*;
+
+    #[test]
+    fn an_unknown_group_is_dead_and_from_v6_an_error() {
+        for version in Api::DescribeGroups.versions() {
+            let group = GroupId(StrBytes::from_static_str("g"));
+            let answer = unknown(version, &group);
+            assert_eq!(answer.group_state.as_str(), "Dead");
+            assert_eq!(answer.error_code == 69, version >= 6, "v{version}");
+            let response = DescribeGroupsResponse::default().with_groups(vec![answer]);
+            let encoded = response.encode(&mut BytesMut::new(), version);
+            encoded.unwrap_or_else(|e| panic!("v{version}: {e}"));
+        }
+    }
+}

@@ -76,3 +76,23 @@ fn response(version: i16, reply: JoinReply) -> JoinGroupResponse {
         .with_member_id(StrBytes::from_string(reply.member_id))
         .with_members(members.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use kafka_protocol::protocol::Encodable;
+    use ottla_codec::api::Api;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_can_be_encoded_in_every_version() {
+        for version in Api::JoinGroup.versions() {
+            let reply = JoinReply::error("m", ResponseError::MemberIdRequired);
+            let response = response(version, reply);
+            assert_eq!(response.protocol_name.is_none(), version >= 7, "{version}");
+            let encoded = response.encode(&mut BytesMut::new(), version);
+            encoded.unwrap_or_else(|e| panic!("v{version}: {e}"));
+        }
+    }
+}

@@ -65,3 +65,31 @@ fn response(
 fn refusal(error: ResponseError) -> LeaveGroupResponse {
     LeaveGroupResponse::default().with_error_code(error.code())
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use kafka_protocol::protocol::Encodable;
+    use ottla_codec::api::Api;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_the_members_from_v3_and_the_answers_before() {
+        for version in Api::LeaveGroup.versions() {
+            let member = LeaveMember {
+                member_id: "m".to_owned(),
+                instance_id: None,
+            };
+            let error = ResponseError::UnknownMemberId;
+            let response = response(version, vec![(member, Some(error))]);
+            let code = match version {
+                0..3 => response.error_code,
+                _ => response.members[0].error_code,
+            };
+            assert_eq!(code, error.code(), "v{version}");
+            let encoded = response.encode(&mut BytesMut::new(), version);
+            encoded.unwrap_or_else(|e| panic!("v{version}: {e}"));
+        }
+    }
+}

@@ -155,3 +155,59 @@ fn refusal(version: i16, groups: Vec<GroupId>, error: ResponseError) -> OffsetFe
     });
     OffsetFetchResponse::default().with_groups(groups.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use kafka_protocol::protocol::Encodable;
+    use ottla_codec::api::Api;
+
+    use super::*;
+
+    fn found() -> OffsetFetchResponseGroup {
+        let committed = CommittedOffset {
+            offset: 42,
+            leader_epoch: 3,
+            metadata: "note".to_owned(),
+            commit_ms: 0,
+            expire_ms: None,
+            topic_id: [1; 16],
+        };
+        let topic = OffsetFetchResponseTopics::default()
+            .with_name(TopicName(StrBytes::from_static_str("t")))
+            .with_partitions(vec![partition(0, Some(&committed)), partition(1, None)]);
+        OffsetFetchResponseGroup::default()
+            .with_group_id(GroupId(StrBytes::from_static_str("g")))
+            .with_topics(vec![topic])
+    }
+
+    #[test]
+    fn offsets_can_be_encoded_in_every_version() {
+        for version in Api::OffsetFetch.versions() {
+            let response = response(version, vec![found()]);
+            let offsets: Vec<i64> = match version {
+                0..8 => {
+                    let partitions = &response.topics[0].partitions;
+                    partitions.iter().map(|p| p.committed_offset).collect()
+                }
+                _ => {
+                    let partitions = &response.groups[0].topics[0].partitions;
+                    partitions.iter().map(|p| p.committed_offset).collect()
+                }
+            };
+            assert_eq!(offsets, [42, -1], "v{version}");
+            let encoded = response.encode(&mut BytesMut::new(), version);
+            encoded.unwrap_or_else(|e| panic!("v{version}: {e}"));
+        }
+    }
+
+    #[test]
+    fn a_refusal_can_be_encoded_in_every_version() {
+        for version in Api::OffsetFetch.versions() {
+            let group = GroupId(StrBytes::from_static_str("g"));
+            let response = refusal(version, vec![group], ResponseError::CoordinatorNotAvailable);
+            let encoded = response.encode(&mut BytesMut::new(), version);
+            encoded.unwrap_or_else(|e| panic!("v{version}: {e}"));
+        }
+    }
+}
