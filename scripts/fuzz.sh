@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Fuzzes the parsers of bytes that a peer sent. Needs a nightly toolchain and cargo-fuzz, and installs them.
+#   fuzz.sh [TARGET|all] [SECONDS]    all targets for 60 seconds each when nothing is said
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+
+targets=(frame request_header request_body produce batch records decompress)
+target=${1:-all}
+seconds=${2:-60}
+
+require_rust
+rustup run nightly rustc --version >/dev/null 2>&1 || {
+    say "installing a nightly toolchain"
+    rustup toolchain install nightly --profile minimal
+}
+have cargo-fuzz || {
+    say "installing cargo-fuzz"
+    cargo install cargo-fuzz --locked
+}
+
+if [ "$target" != all ]; then
+    case " ${targets[*]} " in
+    *" $target "*) targets=("$target") ;;
+    *) fail "no such target: $target (all, ${targets[*]})" ;;
+    esac
+fi
+
+for name in "${targets[@]}"; do
+    say "$name for $seconds s"
+    # One allocation of more than 64 MB is a finding: no input here comes near it.
+    cargo +nightly fuzz run "$name" -- -max_total_time="$seconds" -max_len=16384 \
+        -malloc_limit_mb=64 -rss_limit_mb=1024
+done
+say "nothing found"
