@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ottla_codec::StrBytes;
 use ottla_storage::Store;
+use ottla_storage::fs::OsFs;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,7 @@ use crate::budget::Budget;
 use crate::cluster::Cluster;
 use crate::connection::Limits;
 use crate::connections::{Connections, Ending};
+use crate::fetch_sessions::FetchSessions;
 use crate::groups::GroupService;
 use crate::listeners::{self, Bound};
 use crate::producer_state;
@@ -41,7 +43,9 @@ pub enum StartError {
     },
     #[error(transparent)]
     Settings(#[from] crate::settings::SettingsError),
-    #[error("the task that opens the data directory failed: {0}")]
+    #[error("cannot read the stored settings: {0}")]
+    Store(#[from] ottla_storage::StoreError),
+    #[error("opening the data directory failed, which is a defect: {0}")]
     Internal(String),
 }
 
@@ -76,6 +80,7 @@ impl Broker {
             store,
             settings,
             cluster,
+            fetch_sessions: FetchSessions::default(),
             shutdown: CancellationToken::new(),
         });
         let listeners = bound
@@ -171,7 +176,17 @@ fn serve(state: &Arc<BrokerState>, connections: &Arc<Connections>, bound: Vec<Bo
     tokio::spawn(background::retention(state.clone()));
 }
 
+/// Opens the store, which reads and writes files, off the runtime's threads.
 async fn open_store(config: &BrokerConfig, settings: &Arc<Settings>) -> Result<Store, StartError> {
-    let _ = (config, settings, producer_state::factory);
-    Err(StartError::Internal("no store yet".to_string()))
+    let dir = config.data_dir.clone();
+    let options = settings.store_options(producer_state::factory(settings.clone()));
+    let settings = settings.clone();
+    let opening = tokio::task::spawn_blocking(move || -> Result<Store, StartError> {
+        let store = Store::open(Arc::new(OsFs), &dir, options)?;
+        settings.load_dynamic(&store)?;
+        Ok(store)
+    });
+    opening
+        .await
+        .map_err(|e| StartError::Internal(e.to_string()))?
 }

@@ -8,6 +8,7 @@ use ottla_storage::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
+use crate::fetch_sessions::FetchSessions;
 use crate::groups::GroupService;
 use crate::settings::Settings;
 use crate::topics::TopicService;
@@ -24,6 +25,8 @@ pub(crate) struct BrokerState {
     pub groups: GroupService,
     /// This node, its cluster and its advertised addresses.
     pub cluster: Cluster,
+    /// Who fetches what, for incremental fetches.
+    pub fetch_sessions: FetchSessions,
     /// Cancelled when the broker stops: waits of requests and background tasks end then.
     pub shutdown: CancellationToken,
 }

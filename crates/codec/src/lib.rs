@@ -20,6 +20,7 @@ pub mod records;
 pub mod request;
 pub mod response;
 mod shape;
+pub mod walk;
 mod wire;
 
 pub use kafka_protocol::ResponseError;

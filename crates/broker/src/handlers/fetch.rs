@@ -1,16 +1,320 @@
 //! Fetch: reads from the partitions of the request or its session, waits for data if asked to.
 
-use ottla_codec::fetch::FetchResponse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_codec::ResponseError;
+use ottla_codec::fetch::{FetchPartition, FetchResponse, FetchTopic};
 use ottla_codec::messages::FetchRequest;
-use ottla_storage::FileSlice;
+use ottla_storage::{FileSlice, Partition, Topics};
+use tokio::time::Instant;
 
 use crate::context::RequestContext;
+use crate::errors;
+use crate::fetch_sessions::{FINAL_EPOCH, Mode, NO_SESSION, SessionRequest, Target, TopicRef};
+use crate::fetch_wait::{Watch, Woken};
 use crate::reply::Reply;
+use crate::state::BrokerState;
+
+/// From this version on topics are named by id.
+const FIRST_WITH_IDS: i16 = 13;
+/// From this version on there are sessions, and an error code for the whole answer.
+const FIRST_WITH_SESSIONS: i16 = 7;
 
 /// Handles one request.
 pub(crate) fn handle(
-    _ctx: &RequestContext,
-    _request: FetchRequest,
+    ctx: &RequestContext,
+    request: FetchRequest,
 ) -> Reply<FetchResponse<FileSlice>> {
-    todo!()
+    let replica = request.replica_id.0.max(request.replica_state.replica_id.0);
+    if replica >= 0 {
+        // There are no followers: data goes to consumers alone, up to the high watermark.
+        return Reply::Now(refusal(ResponseError::InvalidRequest));
+    }
+    let settings = ctx.broker.settings.current();
+    let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    let deadline = Instant::now() + max_wait;
+    let max_bytes = request.max_bytes.min(settings.fetch_max_bytes).max(0) as usize;
+    let min_bytes = (request.min_bytes.max(0) as usize).min(max_bytes);
+    let read_committed = request.isolation_level == 1;
+    let session = session_request(ctx.version, request);
+    let begun = ctx
+        .broker
+        .fetch_sessions
+        .begin(session, std::time::Instant::now());
+    let (mode, targets) = match begun {
+        Ok(begun) => begun,
+        Err(error) => return Reply::Now(refusal(error)),
+    };
+    let fetch = Fetch {
+        broker: ctx.broker.clone(),
+        mode,
+        targets,
+        uses_ids: ctx.version >= FIRST_WITH_IDS,
+        max_bytes,
+        min_bytes,
+        read_committed,
+    };
+    let found = fetch.read();
+    if max_wait.is_zero() || fetch.is_enough(&found) {
+        return Reply::Now(fetch.answer(found));
+    }
+    Reply::later(fetch.wait(found.partitions, deadline))
+}
+
+fn refusal(error: ResponseError) -> FetchResponse<FileSlice> {
+    FetchResponse {
+        throttle_time_ms: 0,
+        error_code: error.code(),
+        session_id: NO_SESSION,
+        topics: Vec::new(),
+    }
+}
+
+fn session_request(version: i16, request: FetchRequest) -> SessionRequest {
+    let uses_ids = version >= FIRST_WITH_IDS;
+    let named = |name, id| {
+        if uses_ids {
+            TopicRef {
+                name: Default::default(),
+                id,
+            }
+        } else {
+            TopicRef {
+                name,
+                id: Default::default(),
+            }
+        }
+    };
+    let mut targets = Vec::new();
+    for topic in request.topics {
+        let topic_ref = named(topic.topic.0, topic.topic_id);
+        targets.extend(topic.partitions.into_iter().map(|p| Target {
+            topic: topic_ref.clone(),
+            partition: p.partition,
+            offset: p.fetch_offset,
+            max_bytes: p.partition_max_bytes,
+            leader_epoch: p.current_leader_epoch,
+        }));
+    }
+    let mut forgotten = Vec::new();
+    for topic in request.forgotten_topics_data {
+        let topic_ref = named(topic.topic.0, topic.topic_id);
+        forgotten.extend(topic.partitions.into_iter().map(|p| (topic_ref.clone(), p)));
+    }
+    let with_sessions = version >= FIRST_WITH_SESSIONS;
+    SessionRequest {
+        id: if with_sessions {
+            request.session_id
+        } else {
+            NO_SESSION
+        },
+        epoch: if with_sessions {
+            request.session_epoch
+        } else {
+            FINAL_EPOCH
+        },
+        uses_ids,
+        targets,
+        forgotten,
+    }
+}
+
+/// A fetch under way.
+struct Fetch {
+    broker: Arc<BrokerState>,
+    mode: Mode,
+    targets: Vec<Target>,
+    uses_ids: bool,
+    max_bytes: usize,
+    min_bytes: usize,
+    read_committed: bool,
+}
+
+/// What a look at all partitions found.
+struct Found {
+    /// One for each target, in their order.
+    answers: Vec<FetchPartition<FileSlice>>,
+    /// Those that exist.
+    partitions: Vec<Arc<Partition>>,
+    bytes: usize,
+    failed: bool,
+}
+
+impl Fetch {
+    fn read(&self) -> Found {
+        let topics = self.broker.store.topics();
+        let mut found = Found {
+            answers: Vec::with_capacity(self.targets.len()),
+            partitions: Vec::with_capacity(self.targets.len()),
+            bytes: 0,
+            failed: false,
+        };
+        for target in &self.targets {
+            let answer = self
+                .partition(&topics, target)
+                .and_then(|partition| {
+                    let answer = self.read_one(target, &partition, found.bytes);
+                    found.partitions.push(partition);
+                    answer
+                })
+                .unwrap_or_else(|error| {
+                    found.failed = true;
+                    unread(target.partition, error, self.read_committed)
+                });
+            found.bytes += answer.records.iter().map(|c| c.len()).sum::<usize>();
+            found.answers.push(answer);
+        }
+        found
+    }
+
+    fn partition(&self, topics: &Topics, target: &Target) -> Result<Arc<Partition>, ResponseError> {
+        let topic = if self.uses_ids {
+            topics
+                .by_id(&target.topic.id)
+                .ok_or(ResponseError::UnknownTopicId)?
+        } else {
+            topics
+                .by_name(&target.topic.name)
+                .ok_or(ResponseError::UnknownTopicOrPartition)?
+        };
+        self.broker
+            .store
+            .partition(&topic.id, target.partition)
+            .ok_or(ResponseError::UnknownTopicOrPartition)
+    }
+
+    /// Reads from one partition, `taken` bytes being in the answer already.
+    fn read_one(
+        &self,
+        target: &Target,
+        partition: &Partition,
+        taken: usize,
+    ) -> Result<FetchPartition<FileSlice>, ResponseError> {
+        errors::leader_epoch(target.leader_epoch, partition.leader_epoch())?;
+        let high_watermark = partition.high_watermark();
+        let last_stable_offset = partition.last_stable_offset().min(high_watermark);
+        let end = if self.read_committed {
+            last_stable_offset
+        } else {
+            high_watermark
+        };
+        let log_start_offset = partition.log_start_offset();
+        if target.offset < log_start_offset || target.offset > partition.log_end_offset() {
+            return Err(ResponseError::OffsetOutOfRange);
+        }
+        let room = self.max_bytes.saturating_sub(taken);
+        let limit = room.min(target.max_bytes.max(0) as usize);
+        // The first batch of an answer comes whole, however large, or its reader would never get on (KIP-74).
+        let first_whole = taken == 0;
+        let records = if target.offset < end && (limit > 0 || first_whole) {
+            partition
+                .read(target.offset, end, limit, first_whole)
+                .map_err(|e| errors::read(&e))?
+                .chunks
+        } else {
+            Vec::new()
+        };
+        Ok(FetchPartition {
+            index: target.partition,
+            error_code: 0,
+            high_watermark,
+            last_stable_offset,
+            log_start_offset,
+            aborted_transactions: self.read_committed.then(Vec::new),
+            preferred_read_replica: -1,
+            records,
+        })
+    }
+
+    /// Whether to answer now: enough bytes, an error, or nothing that could be waited for.
+    fn is_enough(&self, found: &Found) -> bool {
+        found.failed || self.targets.is_empty() || found.bytes >= self.min_bytes
+    }
+
+    async fn wait(
+        self,
+        mut partitions: Vec<Arc<Partition>>,
+        deadline: Instant,
+    ) -> FetchResponse<FileSlice> {
+        loop {
+            // Watched first and read then, so that nothing comes between.
+            let watch = Watch::on(&partitions);
+            let found = self.read();
+            if self.is_enough(&found) {
+                return self.answer(found);
+            }
+            // What was found is read again later: it would hold memory and files while it waits.
+            partitions = found.partitions;
+            if watch.wait(deadline, &self.broker.shutdown).await == Woken::Over {
+                let found = self.read();
+                return self.answer(found);
+            }
+        }
+    }
+
+    fn answer(self, found: Found) -> FetchResponse<FileSlice> {
+        let session = match &self.mode {
+            Mode::Sessionless => None,
+            Mode::Incremental(session) => Some(session.clone()),
+            Mode::Full { uses_ids } => self.broker.fetch_sessions.open(
+                *uses_ids,
+                &self.targets,
+                self.broker
+                    .settings
+                    .current()
+                    .max_incremental_fetch_session_cache_slots,
+                std::time::Instant::now(),
+            ),
+        };
+        let mut session = session.as_ref().map(|s| s.lock());
+        let all = !matches!(self.mode, Mode::Incremental(_));
+        let mut topics: Vec<FetchTopic<FileSlice>> = Vec::new();
+        let mut last: Option<&TopicRef> = None;
+        for (target, answer) in self.targets.iter().zip(found.answers) {
+            let told = session.as_mut().is_none_or(|session| {
+                session.must_tell(
+                    target,
+                    answer.error_code != 0,
+                    !answer.records.is_empty(),
+                    answer.high_watermark,
+                    answer.log_start_offset,
+                )
+            });
+            if !(all || told) {
+                continue;
+            }
+            // Neighbours of one topic share an entry; the order of the partitions is kept.
+            if last != Some(&target.topic) {
+                last = Some(&target.topic);
+                topics.push(FetchTopic {
+                    name: target.topic.name.clone(),
+                    topic_id: target.topic.id,
+                    partitions: Vec::new(),
+                });
+            }
+            if let Some(topic) = topics.last_mut() {
+                topic.partitions.push(answer);
+            }
+        }
+        FetchResponse {
+            throttle_time_ms: 0,
+            error_code: 0,
+            session_id: session.map_or(NO_SESSION, |s| s.id()),
+            topics,
+        }
+    }
+}
+
+fn unread(index: i32, error: ResponseError, read_committed: bool) -> FetchPartition<FileSlice> {
+    FetchPartition {
+        index,
+        error_code: error.code(),
+        high_watermark: -1,
+        last_stable_offset: -1,
+        log_start_offset: -1,
+        aborted_transactions: read_committed.then(Vec::new),
+        preferred_read_replica: -1,
+        records: Vec::new(),
+    }
 }

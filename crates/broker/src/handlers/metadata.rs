@@ -1,11 +1,168 @@
-//! Metadata.
+//! Metadata: the one node, and topics by name or id; a topic that is asked for by name may be created (`auto.create.topics.enable`).
 
-use ottla_codec::messages::{MetadataRequest, MetadataResponse};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ottla_codec::ResponseError;
+use ottla_codec::StrBytes;
+use ottla_codec::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use ottla_codec::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
+use ottla_storage::{Commit, Topic, TopicId, Topics};
 
 use crate::context::RequestContext;
+use crate::errors;
 use crate::reply::Reply;
 
+/// Authorised operations that were not asked for, or are not known.
+const NO_OPERATIONS: i32 = i32::MIN;
+/// From this version on topics may be asked for by id.
+const FIRST_WITH_IDS: i16 = 12;
+/// The leader epoch of every partition: its one leader never changes.
+const LEADER_EPOCH: i32 = 0;
+
 /// Handles one request.
-pub(crate) fn handle(_ctx: &RequestContext, _request: MetadataRequest) -> Reply<MetadataResponse> {
-    todo!()
+pub(crate) fn handle(ctx: &RequestContext, request: MetadataRequest) -> Reply<MetadataResponse> {
+    let topics = ctx.broker.store.topics();
+    let node = ctx.broker.cluster.node_id;
+    let mut created = Vec::new();
+    let answers = match request.topics {
+        None => topics.iter().map(|t| known(t, node)).collect(),
+        // In version 0 there was no null.
+        Some(asked) if asked.is_empty() && ctx.version == 0 => {
+            topics.iter().map(|t| known(t, node)).collect()
+        }
+        Some(asked) => {
+            let may_create = request.allow_auto_topic_creation
+                && ctx.broker.settings.current().auto_create_topics_enable;
+            let by_id = asked.iter().any(|t| !t.topic_id.is_nil());
+            let mut seen = HashSet::new();
+            asked
+                .into_iter()
+                // Once an id is there, Kafka looks at ids alone.
+                .filter(|t| !by_id || !t.topic_id.is_nil())
+                .filter(|t| seen.insert((t.topic_id, t.name.clone())))
+                .map(|asked| match asked.name {
+                    _ if by_id && ctx.version >= FIRST_WITH_IDS => {
+                        with_id(&topics, asked.topic_id, node)
+                    }
+                    Some(name) if !by_id => named(ctx, &topics, name.0, may_create, &mut created),
+                    name => failed(name, asked.topic_id, ResponseError::InvalidRequest),
+                })
+                .collect()
+        }
+    };
+    let (host, port) = ctx.broker.advertised(&ctx.connection.listener);
+    let response = MetadataResponse::default()
+        .with_brokers(vec![
+            MetadataResponseBroker::default()
+                .with_node_id(BrokerId(node))
+                .with_host(host)
+                .with_port(port)
+                .with_rack(rack(ctx)),
+        ])
+        .with_cluster_id(Some(ctx.broker.cluster.cluster_id.clone()))
+        .with_controller_id(BrokerId(node))
+        .with_topics(answers)
+        .with_cluster_authorized_operations(NO_OPERATIONS);
+    match created.into_iter().max() {
+        None => Reply::Now(response),
+        Some(last) => Reply::later(when_created(ctx, last, response)),
+    }
+}
+
+fn rack(ctx: &RequestContext) -> Option<StrBytes> {
+    let rack = ctx.broker.settings.current().rack.clone()?;
+    Some(StrBytes::from_string(rack))
+}
+
+/// A topic that was created for this answer is told of once it is kept.
+fn when_created(
+    ctx: &RequestContext,
+    last: Commit,
+    mut response: MetadataResponse,
+) -> impl Future<Output = MetadataResponse> + use<> {
+    let store = ctx.broker.store.clone();
+    async move {
+        if let Err(e) = store.durable(last).await {
+            let error = errors::store(&e).code();
+            let topics = store.topics();
+            for topic in &mut response.topics {
+                let exists = topic
+                    .name
+                    .as_ref()
+                    .is_some_and(|n| topics.by_name(&n.0).is_some());
+                if topic.error_code == 0 && !exists {
+                    topic.error_code = error;
+                    topic.partitions.clear();
+                }
+            }
+        }
+        response
+    }
+}
+
+fn named(
+    ctx: &RequestContext,
+    topics: &Topics,
+    name: StrBytes,
+    may_create: bool,
+    created: &mut Vec<Commit>,
+) -> MetadataResponseTopic {
+    let node = ctx.broker.cluster.node_id;
+    if let Some(topic) = topics.by_name(&name) {
+        return known(topic, node);
+    }
+    let made = if may_create {
+        ctx.broker.topics.auto_create(&name)
+    } else {
+        let refused = crate::topics::validate_name(&name).err();
+        Err(refused.unwrap_or_else(|| {
+            errors::Refusal::new(ResponseError::UnknownTopicOrPartition, "unknown topic")
+        }))
+    };
+    match made {
+        Ok((topic, commit)) => {
+            created.extend(commit);
+            known(&topic, node)
+        }
+        Err(refused) => failed(Some(TopicName(name)), TopicId::nil(), refused.error),
+    }
+}
+
+fn with_id(topics: &Topics, id: TopicId, node: i32) -> MetadataResponseTopic {
+    match topics.by_id(&id) {
+        Some(topic) => known(topic, node),
+        None => failed(None, id, ResponseError::UnknownTopicId),
+    }
+}
+
+fn failed(name: Option<TopicName>, id: TopicId, error: ResponseError) -> MetadataResponseTopic {
+    MetadataResponseTopic::default()
+        .with_error_code(error.code())
+        .with_name(name)
+        .with_topic_id(id)
+        .with_topic_authorized_operations(NO_OPERATIONS)
+}
+
+fn known(topic: &Arc<Topic>, node: i32) -> MetadataResponseTopic {
+    let replicas = vec![BrokerId(node)];
+    let partitions = (0..topic.partitions)
+        .map(|index| {
+            MetadataResponsePartition::default()
+                .with_partition_index(index)
+                .with_leader_id(BrokerId(node))
+                .with_leader_epoch(LEADER_EPOCH)
+                .with_replica_nodes(replicas.clone())
+                .with_isr_nodes(replicas.clone())
+        })
+        .collect();
+    MetadataResponseTopic::default()
+        .with_name(Some(TopicName(StrBytes::from_string(
+            topic.name.to_string(),
+        ))))
+        .with_topic_id(topic.id)
+        .with_partitions(partitions)
+        .with_topic_authorized_operations(NO_OPERATIONS)
 }

@@ -1,12 +1,246 @@
 //! Produce: checks each batch, appends, answers when it is kept as asked.
 
-use ottla_codec::messages::ProduceResponse;
-use ottla_codec::produce::ProduceRequest;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use ottla_codec::ResponseError;
+use ottla_codec::StrBytes;
+use ottla_codec::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
+use ottla_codec::messages::{ProduceResponse, TopicName};
+use ottla_codec::produce::{ProducePartition, ProduceRequest, ProduceTopic};
+use ottla_storage::{AppendContext, Appended, Commit, Store, StoreError, Topic};
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
 
 use crate::context::RequestContext;
+use crate::errors::{self, Refusal};
+use crate::produce_check::{self, BatchRefusal};
 use crate::reply::Reply;
+use crate::state::wall_ms;
+
+/// From this version on topics are named by id alone.
+const FIRST_WITH_IDS: i16 = 13;
+/// A commit is waited for at least this long. Kafka's own write is not bound by the request's time-out (that is for
+/// replicas), so a client with a tiny one must not fail here.
+const MIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Handles one request.
-pub(crate) fn handle(_ctx: &RequestContext, _request: ProduceRequest) -> Reply<ProduceResponse> {
-    todo!()
+pub(crate) fn handle(ctx: &RequestContext, request: ProduceRequest) -> Reply<ProduceResponse> {
+    let acks = request.acks;
+    let wait = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let deadline = Instant::now() + wait.max(MIN_TIMEOUT);
+    let mut appends = Appends {
+        ctx,
+        acks,
+        now_ms: wall_ms(),
+        kept: Vec::new(),
+    };
+    let topics = ctx.broker.store.topics();
+    let responses = request
+        .topics
+        .into_iter()
+        .enumerate()
+        .map(|(at, topic)| {
+            let found = if ctx.version >= FIRST_WITH_IDS {
+                topics
+                    .by_id(&topic.topic_id)
+                    .ok_or(ResponseError::UnknownTopicId)
+            } else {
+                topics
+                    .by_name(&topic.name)
+                    .ok_or(ResponseError::UnknownTopicOrPartition)
+            };
+            appends.topic(at, topic, found)
+        })
+        .collect();
+    let kept = appends.kept;
+    let response = ProduceResponse::default().with_responses(responses);
+    let store = ctx.broker.store.clone();
+    match acks {
+        0 => Reply::Silent(Box::pin(silent(store, kept, response))),
+        _ if kept.is_empty() => Reply::Now(response),
+        _ => Reply::later(answer(store, acks, kept, response, deadline)),
+    }
+}
+
+/// An append under way: its place in the response, and when it is kept.
+struct Kept {
+    topic: usize,
+    partition: usize,
+    commit: Commit,
+}
+
+struct Appends<'a> {
+    ctx: &'a RequestContext,
+    acks: i16,
+    now_ms: i64,
+    kept: Vec<Kept>,
+}
+
+impl Appends<'_> {
+    fn topic(
+        &mut self,
+        at: usize,
+        request: ProduceTopic,
+        found: Result<&Arc<Topic>, ResponseError>,
+    ) -> TopicProduceResponse {
+        let mut partitions = Vec::with_capacity(request.partitions.len());
+        for (place, partition) in request.partitions.into_iter().enumerate() {
+            let index = partition.index;
+            let appended = match found {
+                Ok(topic) => self.partition(topic, partition),
+                Err(error) => Err(Refusal::new(error, error.to_string()).into()),
+            };
+            partitions.push(match appended {
+                Ok(appended) => {
+                    self.kept.push(Kept {
+                        topic: at,
+                        partition: place,
+                        commit: appended.commit,
+                    });
+                    accepted(index, &appended)
+                }
+                Err(refused) => refusal(index, refused),
+            });
+        }
+        let response = TopicProduceResponse::default().with_partition_responses(partitions);
+        if self.ctx.version >= FIRST_WITH_IDS {
+            response.with_topic_id(request.topic_id)
+        } else {
+            response.with_name(TopicName(request.name))
+        }
+    }
+
+    /// Checks and appends. What is appended has its offsets; whether it is kept shows later.
+    fn partition(
+        &self,
+        topic: &Arc<Topic>,
+        request: ProducePartition,
+    ) -> Result<Appended, BatchRefusal> {
+        if !matches!(self.acks, -1..=1) {
+            return Err(Refusal::new(
+                ResponseError::InvalidRequiredAcks,
+                format!("acks={} is none of -1, 0 and 1", self.acks),
+            )
+            .into());
+        }
+        let broker = &self.ctx.broker;
+        let partition = broker
+            .store
+            .partition(&topic.id, request.index)
+            .ok_or_else(|| {
+                let error = ResponseError::UnknownTopicOrPartition;
+                Refusal::new(error, error.to_string())
+            })?;
+        let records = request.records.unwrap_or_else(BytesMut::new);
+        let rules = broker.topics.config(topic);
+        let header = produce_check::check(self.ctx.version, &records, &rules, self.now_ms)?;
+        let append = AppendContext {
+            now_ms: self.now_ms,
+        };
+        partition
+            .append(records, &[header], append)
+            .map_err(|e| Refusal::new(errors::append(&e), e.to_string()).into())
+    }
+}
+
+fn accepted(index: i32, appended: &Appended) -> PartitionProduceResponse {
+    PartitionProduceResponse::default()
+        .with_index(index)
+        .with_base_offset(appended.base_offset)
+        .with_log_append_time_ms(appended.log_append_time)
+        .with_log_start_offset(appended.log_start_offset)
+}
+
+fn refusal(index: i32, refused: BatchRefusal) -> PartitionProduceResponse {
+    let records = refused
+        .records
+        .into_iter()
+        .map(|(index, message)| {
+            BatchIndexAndErrorMessage::default()
+                .with_batch_index(index)
+                .with_batch_index_error_message(Some(StrBytes::from_string(message)))
+        })
+        .collect();
+    failed(
+        index,
+        refused.refusal.error,
+        Some(StrBytes::from_string(refused.refusal.message)),
+    )
+    .with_record_errors(records)
+}
+
+fn failed(index: i32, error: ResponseError, message: Option<StrBytes>) -> PartitionProduceResponse {
+    PartitionProduceResponse::default()
+        .with_index(index)
+        .with_error_code(error.code())
+        .with_base_offset(-1)
+        .with_log_append_time_ms(-1)
+        .with_log_start_offset(-1)
+        .with_error_message(message)
+}
+
+/// Waits until `commit` is kept as `acks` asks.
+async fn kept_as_asked(store: &Store, acks: i16, commit: Commit) -> Result<(), StoreError> {
+    if acks == -1 {
+        store.durable(commit).await
+    } else {
+        store.written(commit).await
+    }
+}
+
+async fn answer(
+    store: Store,
+    acks: i16,
+    kept: Vec<Kept>,
+    mut response: ProduceResponse,
+    deadline: Instant,
+) -> ProduceResponse {
+    // Commits are kept in their order: the last one's success is that of all.
+    let last = kept.iter().map(|k| k.commit).max();
+    let all = match last {
+        Some(last) => timeout_at(deadline, kept_as_asked(&store, acks, last)).await,
+        None => return response,
+    };
+    if matches!(all, Ok(Ok(()))) {
+        return response;
+    }
+    for one in kept {
+        let error = match timeout_at(deadline, kept_as_asked(&store, acks, one.commit)).await {
+            Ok(Ok(())) => continue,
+            Ok(Err(e)) => errors::store(&e),
+            Err(_) => ResponseError::RequestTimedOut,
+        };
+        let place = &mut response.responses[one.topic].partition_responses[one.partition];
+        *place = failed(place.index, error, None);
+    }
+    response
+}
+
+/// acks=0: the client hears nothing, save that its connection is closed when something was refused.
+async fn silent(store: Store, kept: Vec<Kept>, response: ProduceResponse) -> Result<(), String> {
+    let refused = response
+        .responses
+        .iter()
+        .flat_map(|t| t.partition_responses.iter().map(move |p| (t, p)))
+        .find(|(_, p)| p.error_code != 0);
+    if let Some((topic, partition)) = refused {
+        return Err(format!(
+            "produce with acks=0 to {}-{} failed with error {} ({})",
+            &*topic.name.0,
+            partition.index,
+            partition.error_code,
+            partition.error_message.as_deref().unwrap_or_default()
+        ));
+    }
+    // What is not yet written counts as in flight: that is what slows a producer down that asks for no answers.
+    if let Some(last) = kept.iter().map(|k| k.commit).max()
+        && let Err(e) = store.written(last).await
+    {
+        warn!("a produce with acks=0 was not kept: {e}");
+    }
+    Ok(())
 }
