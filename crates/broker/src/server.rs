@@ -66,9 +66,6 @@ impl Broker {
         let bound = listeners::bind(configured)?;
         let data_dir = config.data_dir.clone();
         let store = open_store(&config, &settings).await?;
-        settings
-            .load_dynamic(&store)
-            .map_err(|error| StartError::Internal(error.to_string()))?;
         let cluster = Cluster {
             node_id: settings.current().node_id,
             cluster_id: StrBytes::from_string(store.cluster_id().to_string()),

@@ -2,3 +2,9 @@
 
 /// The file system as the store needs it.
 pub trait Fs: Send + Sync {}
+
+/// The operating system's files.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OsFs;
+
+impl Fs for OsFs {}
