@@ -1,0 +1,207 @@
+//! The command against the broker that it starts itself.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)] // a test says with a panic what went wrong
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+/// A broker on a free port; killed when dropped.
+struct Served {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    address: String,
+}
+
+impl Served {
+    fn start(data_dir: &Path) -> Served {
+        let mut child = serve(data_dir).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut told = String::new();
+        let address = loop {
+            let mut line = String::new();
+            assert_ne!(
+                stderr.read_line(&mut line).unwrap(),
+                0,
+                "no banner:\n{told}"
+            );
+            told.push_str(&line);
+            if let Some((_, address)) = line.split_once("clients are told to connect to ") {
+                break address.trim().to_owned();
+            }
+        };
+        Served {
+            child,
+            stderr,
+            address,
+        }
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.run_with_input(args, "")
+    }
+
+    fn run_with_input(&self, args: &[&str], input: &str) -> Output {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ottla"))
+            .args(args)
+            .env("OTTLA_BOOTSTRAP_SERVER", &self.address)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        drop(stdin);
+        child.wait_with_output().unwrap()
+    }
+
+    /// What a command that succeeds prints.
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(
+            output.status.success(),
+            "{args:?}: {}",
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    }
+
+    /// Sends SIGTERM; returns the exit code and what was said.
+    fn stop(mut self) -> (Option<i32>, String) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(status.success());
+        let mut told = String::new();
+        self.stderr.read_to_string(&mut told).unwrap();
+        (self.child.wait().unwrap().code(), told)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Fails if it has ended already, which is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn serve(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
+    command
+        .args(["serve", "--port", "0", "--data-dir"])
+        .arg(data_dir)
+        .stderr(Stdio::piped())
+        .env("RUST_LOG", "warn");
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn records_come_back_as_they_were_sent_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Served::start(dir.path());
+    broker.ok(&["topic", "create", "orders", "--partitions", "2"]);
+    let lines = "a:1\nb:\nplain\n";
+    let args = [
+        "produce", "orders", "-K", ":", "-Z", "-H", "h=x", "-p", "1", "-z", "zstd",
+    ];
+    let sent = broker.run_with_input(&args, lines);
+    assert_eq!(text(&sent.stderr), "Sent 3 records to orders.\n");
+    let consume = ["consume", "orders", "-e", "-f", r"%t %p %o %k=%s %h %S\n"];
+    let expected = "orders 1 0 a=1 h=x 1\norders 1 1 b= h=x -1\norders 1 2 =plain h=x 5\n";
+    assert_eq!(broker.ok(&consume), expected);
+
+    let (code, told) = broker.stop();
+    assert_eq!(code, Some(0), "{told}");
+    assert!(
+        told.contains("SIGTERM") && told.contains("Stopped."),
+        "{told}"
+    );
+    let broker = Served::start(dir.path());
+    assert_eq!(broker.ok(&consume), expected);
+    assert_eq!(
+        broker.ok(&["consume", "orders", "-o", "-1", "-p", "1", "-e"]),
+        "plain\n"
+    );
+}
+
+#[test]
+fn a_group_goes_on_where_it_stopped_and_can_be_moved() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Served::start(dir.path());
+    broker.ok(&["topic", "create", "t", "-p", "1"]);
+    broker.run_with_input(&["produce", "t"], "1\n2\n3\n");
+    let consume = ["consume", "t", "--group", "g", "-o", "beginning"];
+    assert_eq!(broker.ok(&[&consume[..], &["-c", "2"]].concat()), "1\n2\n");
+    assert_eq!(broker.ok(&[&consume[..], &["-e"]].concat()), "3\n");
+    let group = broker.ok(&["group", "describe", "g", "--json"]);
+    assert!(
+        group.contains(r#""committed":3,"end":3,"lag":0"#),
+        "{group}"
+    );
+
+    let reset = [
+        "group",
+        "reset-offsets",
+        "g",
+        "--all-topics",
+        "--shift-by",
+        "-1",
+    ];
+    assert!(broker.ok(&reset).contains("t      0          3     2"));
+    assert_eq!(
+        broker.ok(&[&consume[..], &["-e"]].concat()),
+        "",
+        "a dry run moves nothing"
+    );
+    broker.ok(&[&reset[..], &["--execute"]].concat());
+    assert_eq!(broker.ok(&[&consume[..], &["-e"]].concat()), "3\n");
+    broker.ok(&["group", "delete", "g"]);
+    assert_eq!(broker.ok(&["group", "list"]), "");
+}
+
+#[test]
+fn topics_are_created_altered_listed_and_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Served::start(dir.path());
+    broker.ok(&["topic", "create", "t", "-p", "2", "-c", "retention.ms=1000"]);
+    assert_eq!(broker.run(&["topic", "create", "t"]).status.code(), Some(1));
+    broker.ok(&["topic", "create", "t", "--if-not-exists"]);
+    broker.ok(&[
+        "topic",
+        "alter",
+        "t",
+        "-p",
+        "3",
+        "-c",
+        "segment.ms=5000",
+        "-d",
+        "retention.ms",
+    ]);
+    let described = broker.ok(&["topic", "describe", "t", "--json"]);
+    assert!(
+        described.contains(r#""configs":{"segment.ms":"5000"}"#),
+        "{described}"
+    );
+    assert!(
+        broker
+            .ok(&["topic", "list"])
+            .contains("t      3           1")
+    );
+    broker.ok(&["topic", "delete", "t"]);
+    assert_eq!(broker.ok(&["topic", "list"]), "");
+}
+
+#[test]
+fn a_data_directory_in_use_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let _broker = Served::start(dir.path());
+    let second = serve(dir.path()).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let told = text(&second.stderr);
+    assert!(told.contains(dir.path().to_str().unwrap()), "{told}");
+}
