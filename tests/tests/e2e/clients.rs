@@ -141,16 +141,20 @@ client!(
     ]
 );
 
-client!(aiokafka, Client::Aiokafka, [
-    creates_topics_and_describes_them,
-    produces_and_consumes_with_every_codec,
-    seeks_by_offset_and_by_time,
-    broadcasts_between_groups,
-    shares_partitions_among_members_that_join_and_leave,
-    static_members_keep_their_partitions_over_a_restart,
-    commits_and_resumes,
-    alters_and_describes_configs,
-    accepts_large_messages_and_refuses_too_large_ones,
-    goes_on_over_sigkill_and_restart,
-    goes_on_over_sigterm_and_restart,
-]);
+client!(
+    aiokafka,
+    Client::Aiokafka,
+    [
+        creates_topics_and_describes_them,
+        produces_and_consumes_with_every_codec,
+        seeks_by_offset_and_by_time,
+        broadcasts_between_groups,
+        shares_partitions_among_members_that_join_and_leave,
+        static_members_keep_their_partitions_over_a_restart,
+        commits_and_resumes,
+        alters_and_describes_configs,
+        accepts_large_messages_and_refuses_too_large_ones,
+        goes_on_over_sigkill_and_restart,
+        goes_on_over_sigterm_and_restart,
+    ]
+);

@@ -2,4 +2,5 @@
 //! runs them against Apache Kafka.
 mod clients;
 mod kcat;
+mod rdkafka;
 mod tools;
