@@ -12,7 +12,9 @@ use ottla_codec::StrBytes;
 use ottla_codec::api::Api;
 use ottla_codec::frame::{FrameDecoder, FrameError};
 use ottla_codec::header::RequestHeader;
+use ottla_codec::produce_removed;
 use ottla_codec::request::RequestError;
+use ottla_codec::response::{Chunk, ResponseBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -210,6 +212,17 @@ impl Connection {
             }
             Some(Api::ApiVersions) => {
                 WireReply::Now(handlers::api_versions::unsupported(header.correlation_id))
+            }
+            Some(Api::Produce)
+                if (0..*Api::Produce.versions().start()).contains(&header.version) =>
+            {
+                let answer =
+                    produce_removed::refuse(header.version, header.correlation_id, &frame)?;
+                WireReply::Now(answer.map_or(Outcome::Nothing, |answer| {
+                    Outcome::Send(ResponseBuf {
+                        chunks: vec![Chunk::Bytes(answer)],
+                    })
+                }))
             }
             Some(api) => {
                 return Err(Closed::UnsupportedVersion {

@@ -84,6 +84,22 @@ async fn a_version_of_api_versions_that_is_too_new_is_answered_in_version_0() {
 }
 
 #[tokio::test]
+async fn a_produce_in_a_removed_version_is_answered_and_the_connection_lives_on() {
+    let running = start(&[]).await;
+    let mut stream = raw(&running).await;
+    let mut body = header(0, 0);
+    body.extend_from_slice(&[0, 1, 0, 0, 0, 9, 0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1]);
+    body.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0]);
+    stream.write_all(&frame(&body)).await.unwrap();
+    let mut answer = [0; 8 + 4 + 3 + 4 + 14];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer[23..25], 35i16.to_be_bytes());
+    stream.write_all(&frame(&header(18, 0))).await.unwrap();
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_request_may_arrive_byte_by_byte() {
     let running = start(&[]).await;
     let mut stream = raw(&running).await;

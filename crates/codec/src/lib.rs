@@ -16,6 +16,7 @@ pub mod fetch;
 pub mod frame;
 pub mod header;
 pub mod produce;
+pub mod produce_removed;
 pub mod records;
 pub mod request;
 pub mod response;
