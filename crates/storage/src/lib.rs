@@ -3,13 +3,28 @@
 //! See docs/STORAGE_FORMAT.md for the files, docs/ARCHITECTURE.md for the invariants.
 //! This crate knows nothing of groups, dead letters, requests or sockets.
 
+mod block_on;
+mod catalog;
+mod checkpoint;
 pub mod config;
+mod core;
+mod datadir;
 pub mod error;
 pub mod fs;
+mod garbage;
+mod index;
+mod journal;
+pub mod meta;
 pub mod partition;
 pub mod partition_state;
+mod progress;
+mod queue;
+mod recovery;
+mod retention;
 pub mod store;
 pub mod topic;
+mod topics;
+mod writer;
 
 pub use config::{CleanupPolicy, Durability, LogConfig, StoreOptions};
 pub use error::{AppendError, OpenError, ReadError, StoreError};

@@ -1,17 +1,27 @@
 //! The store: the catalogue, the journal's front, and the small trees of the coordinators.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
 
+use crate::catalog::{Catalog, Names};
 use crate::config::StoreOptions;
-use crate::error::{OpenError, StoreError};
+use crate::core::Core;
+use crate::error::{AppendError, OpenError, StoreError};
 use crate::fs::Fs;
-use crate::partition::Partition;
+use crate::journal::format::JournalOp;
+use crate::meta::{MetaStore, Overlay, TreeId, tree_id};
+use crate::partition::{Appended, Loaded, Partition};
+use crate::progress::{Stage, Wait};
+use crate::queue::{Kind, QueuedOp};
 use crate::topic::{NewTopic, Topic, TopicId, Topics};
+use crate::writer::Writer;
+use crate::{meta, recovery};
 
 /// The trees that others keep their state in. The store does not look into them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,97 +73,486 @@ pub struct Commit(pub u64);
 /// The store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    _private: Arc<()>,
+    inner: Arc<Inner>,
+    _threads: Arc<Threads>,
+}
+
+/// Sizes that tests make smaller.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tuning {
+    pub reserve_bytes: usize,
+    pub journal_file_bytes: u64,
+    /// A checkpoint is not begun with less room than this.
+    pub checkpoint_room: u64,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Tuning {
+            reserve_bytes: crate::writer::DEFAULT_RESERVE,
+            journal_file_bytes: crate::journal::MIN_FILE_LEN,
+            checkpoint_room: 4 << 20,
+        }
+    }
+}
+
+/// Everything of a store; its threads share it.
+pub(crate) struct Inner {
+    pub core: Arc<Core>,
+    pub meta: Box<dyn MetaStore>,
+    pub overlay: Mutex<Overlay>,
+    pub catalog: Catalog,
+    pub partitions: RwLock<HashMap<(TopicId, i32), Arc<Partition>>>,
+    pub writer: Mutex<Writer>,
+    pub garbage: Mutex<Vec<crate::garbage::Garbage>>,
+    /// Keys of deleted partitions, whose rows the next checkpoint removes.
+    pub dead_rows: Mutex<Vec<Vec<u8>>>,
+    /// One checkpoint, or flush, at a time.
+    pub checkpointing: Mutex<()>,
+    pub cluster_id: String,
+    pub tuning: Tuning,
+    /// No threads: whoever waits does the work. For simulation.
+    pub stepped: bool,
+    /// Held until the store is closed.
+    pub lock: Mutex<Option<Box<dyn Send + Sync>>>,
+}
+
+/// Ends the store's threads with its last handle.
+struct Threads {
+    inner: Arc<Inner>,
+    handles: Mutex<Vec<thread::JoinHandle<()>>>,
+}
+
+impl Threads {
+    fn stop(&self) {
+        self.inner.core.queue.close();
+        self.inner.core.queue.stop();
+        self.inner.core.background.ask(|w| w.stop = true);
+        for handle in self.handles.lock().drain(..) {
+            // The last handle may go with a future or a watcher that one of the threads woke.
+            if handle.thread().id() != thread::current().id() && handle.join().is_err() {
+                tracing::error!("a thread of the store panicked");
+            }
+        }
+        self.inner.meta.close();
+        self.inner.lock.lock().take();
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
 
 impl Store {
     /// Opens or creates a data directory, locks it, and recovers what the journal has.
-    pub fn open(_fs: Arc<dyn Fs>, _dir: &Path, _options: StoreOptions) -> Result<Store, OpenError> {
-        todo!()
+    pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: StoreOptions) -> Result<Store, OpenError> {
+        let inner = Inner::shared(recovery::open(fs, dir, options, Tuning::default(), false)?);
+        let spawn = |name: &str, run: fn(&Inner)| {
+            let of_thread = inner.clone();
+            thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || run(&of_thread))
+                .map_err(|source| OpenError::Io {
+                    path: dir.to_owned(),
+                    source,
+                })
+        };
+        let handles = vec![
+            spawn("ottla-journal", Inner::write_loop)?,
+            spawn("ottla-store", Inner::background_loop)?,
+        ];
+        Ok(Store::with(inner, handles))
     }
+
+    fn with(inner: Arc<Inner>, handles: Vec<thread::JoinHandle<()>>) -> Store {
+        let threads = Arc::new(Threads {
+            inner: inner.clone(),
+            handles: Mutex::new(handles),
+        });
+        Store {
+            inner,
+            _threads: threads,
+        }
+    }
+
     /// The cluster's id (22 characters of base64url, as Kafka's), made when the directory was created.
     pub fn cluster_id(&self) -> &str {
-        todo!()
+        &self.inner.cluster_id
     }
     /// The catalogue as it is now.
     pub fn topics(&self) -> Topics {
-        todo!()
+        self.inner.catalog.topics()
     }
     /// A partition of a topic, loaded if need be. `None` if there is none (any more).
-    pub fn partition(&self, _topic: &TopicId, _index: i32) -> Option<Arc<Partition>> {
-        todo!()
+    pub fn partition(&self, topic: &TopicId, index: i32) -> Option<Arc<Partition>> {
+        self.inner.partition(topic, index)
     }
     /// Creates a topic, usable when this returns. `Ok(None)` if the name is taken.
-    pub fn create_topic(&self, _new: NewTopic) -> Result<Option<(Arc<Topic>, Commit)>, StoreError> {
-        todo!()
+    pub fn create_topic(&self, new: NewTopic) -> Result<Option<(Arc<Topic>, Commit)>, StoreError> {
+        self.inner.create_topic(new)
     }
     /// Deletes a topic and, when that is durable, its files. `Ok(None)` if there is none.
-    pub fn delete_topic(&self, _id: &TopicId) -> Result<Option<Commit>, StoreError> {
-        todo!()
+    pub fn delete_topic(&self, id: &TopicId) -> Result<Option<Commit>, StoreError> {
+        self.inner.delete_topic(id)
     }
     /// Grows a topic to `total` partitions. `Ok(None)` if the topic is gone or has as many already.
     pub fn create_partitions(
         &self,
-        _id: &TopicId,
-        _total: i32,
+        id: &TopicId,
+        total: i32,
     ) -> Result<Option<Commit>, StoreError> {
-        todo!()
+        self.inner.change_topic(id, |t| {
+            (t.partitions < total).then_some(Topic {
+                partitions: total,
+                ..t.clone()
+            })
+        })
     }
     /// Replaces a topic's own settings. `Ok(None)` if the topic is gone.
     pub fn set_topic_configs(
         &self,
-        _id: &TopicId,
-        _configs: BTreeMap<String, String>,
+        id: &TopicId,
+        configs: BTreeMap<String, String>,
     ) -> Result<Option<Commit>, StoreError> {
-        todo!()
+        let commit = self.inner.change_topic(id, |t| {
+            Some(Topic {
+                configs,
+                ..t.clone()
+            })
+        })?;
+        self.inner.refresh_configs(Some(id));
+        Ok(commit)
     }
     /// Resolves every loaded partition's settings anew, after a broker default changed.
     pub fn refresh_log_configs(&self) {
-        todo!()
+        self.inner.refresh_configs(None);
     }
     /// Commits `ops` together. Returns at once.
-    pub fn commit(&self, _ops: Vec<MetaOp>) -> Result<Commit, StoreError> {
-        todo!()
+    pub fn commit(&self, ops: Vec<MetaOp>) -> Result<Commit, StoreError> {
+        let changes: Vec<Change> = ops.into_iter().map(Change::from).collect();
+        self.inner.commit_changes(changes, Kind::Normal).map(Commit)
     }
     /// Commits appends and changes together, whole or not at all. Offsets of the appends in the order of the ops.
-    pub fn commit_all(
-        &self,
-        _ops: Vec<Op>,
-    ) -> Result<(Vec<crate::Appended>, Commit), crate::AppendError> {
-        todo!()
+    pub fn commit_all(&self, ops: Vec<Op>) -> Result<(Vec<Appended>, Commit), AppendError> {
+        self.inner.commit_all(ops)
     }
     /// Waits until `commit` is kept as [`crate::Durability`] promises.
     pub fn durable(
         &self,
-        _commit: Commit,
+        commit: Commit,
     ) -> impl Future<Output = Result<(), StoreError>> + Send + 'static + use<> {
-        async { todo!() }
+        Wait::new(self.inner.core.clone(), Stage::Durable, commit.0)
     }
     /// Waits until `commit` is written to the operating system (acks=1).
     pub fn written(
         &self,
-        _commit: Commit,
+        commit: Commit,
     ) -> impl Future<Output = Result<(), StoreError>> + Send + 'static + use<> {
-        async { todo!() }
+        Wait::new(self.inner.core.clone(), Stage::Written, commit.0)
     }
     /// A value, with everything committed so far.
-    pub fn get(&self, _tree: Tree, _key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        todo!()
+    pub fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.inner.get(tree_id(tree), key)
     }
     /// All pairs whose key starts with `prefix`, in order, with everything committed so far.
-    pub fn scan(&self, _tree: Tree, _prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-        todo!()
+    pub fn scan(&self, tree: Tree, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+        // What is only in memory first: a checkpoint moves it down, never up.
+        let changed = self.inner.overlay.lock().scan(tree_id(tree), prefix);
+        let stored = self
+            .inner
+            .meta
+            .scan(tree_id(tree), prefix)
+            .map_err(|e| StoreError::Failed(format!("reading the catalogue: {e}")))?;
+        let mut all: BTreeMap<Bytes, Bytes> = stored
+            .into_iter()
+            .map(|(k, v)| (Bytes::from(k), Bytes::from(v)))
+            .collect();
+        for (key, value) in changed {
+            match value {
+                Some(value) => all.insert(key, value),
+                None => all.remove(&key),
+            };
+        }
+        Ok(all.into_iter().collect())
     }
     /// Applies retention to every partition. Called by the broker's timer. Returns how many segments went.
-    pub fn run_retention(&self, _now_ms: i64) -> Result<usize, StoreError> {
-        todo!()
+    pub fn run_retention(&self, now_ms: i64) -> Result<usize, StoreError> {
+        self.inner.run_retention(now_ms)
     }
     /// `None` while writes are taken; otherwise why not (disk full, failed sync), for `/healthz` and logs.
     pub fn write_trouble(&self) -> Option<StoreError> {
-        todo!()
+        self.inner.core.queue.trouble()
     }
     /// Takes no more commits, finishes those under way, checkpoints, unlocks. Blocking.
     pub fn close(&self) -> Result<(), StoreError> {
-        todo!()
+        let failed = match self.write_trouble() {
+            Some(e @ StoreError::Failed(_)) => Some(e),
+            _ => None,
+        };
+        self.inner.core.queue.close();
+        let result = match failed {
+            // What is in memory may not be what the journal has.
+            Some(e) => Err(e),
+            None => self.inner.checkpoint().map_err(|e| match e {
+                crate::checkpoint::CheckpointError::Store(e) => e,
+                other => StoreError::Failed(format!("checkpoint: {other}")),
+            }),
+        };
+        self._threads.stop();
+        result
+    }
+}
+
+/// A change of any tree.
+pub(crate) struct Change {
+    pub tree: TreeId,
+    pub key: Bytes,
+    pub value: Option<Bytes>,
+}
+
+impl From<MetaOp> for Change {
+    fn from(op: MetaOp) -> Change {
+        match op {
+            MetaOp::Put { tree, key, value } => Change {
+                tree: tree_id(tree),
+                key,
+                value: Some(value),
+            },
+            MetaOp::Delete { tree, key } => Change {
+                tree: tree_id(tree),
+                key,
+                value: None,
+            },
+        }
+    }
+}
+
+impl Inner {
+    fn shared(inner: Inner) -> Arc<Inner> {
+        let inner = Arc::new(inner);
+        // The core was made for this store a moment ago: nothing is set yet.
+        let _ = inner.core.store.set(Arc::downgrade(&inner));
+        inner
+    }
+
+    /// A value of any tree.
+    pub(crate) fn get(&self, tree: TreeId, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if let Some(changed) = self.overlay.lock().get(tree, key) {
+            return Ok(changed);
+        }
+        let stored = self
+            .meta
+            .get(tree, key)
+            .map_err(|e| StoreError::Failed(format!("reading the catalogue: {e}")))?;
+        Ok(stored.map(Bytes::from))
+    }
+
+    /// Commits changes of trees. Returns the sequence number.
+    pub(crate) fn commit_changes(
+        &self,
+        changes: Vec<Change>,
+        kind: Kind,
+    ) -> Result<u64, StoreError> {
+        self.enqueue(Vec::new(), changes, kind)
+    }
+
+    /// Hands a commit to the queue, its changes visible from now on.
+    fn enqueue(
+        &self,
+        mut ops: Vec<QueuedOp>,
+        changes: Vec<Change>,
+        kind: Kind,
+    ) -> Result<u64, StoreError> {
+        if changes.is_empty() {
+            return self.core.queue.enqueue(ops, kind);
+        }
+        ops.extend(changes.iter().map(|c| {
+            QueuedOp::Meta(JournalOp::Meta {
+                tree: c.tree,
+                key: c.key.clone(),
+                value: c.value.clone(),
+            })
+        }));
+        // Enqueued under the overlay's lock: versions of a key come in the journal's order.
+        let mut overlay = self.overlay.lock();
+        let seq = self.core.queue.enqueue(ops, kind)?;
+        let durable = self.core.queue.progress.reached(Stage::Durable);
+        for c in changes {
+            overlay.put(c.tree, c.key, seq, c.value, durable);
+        }
+        Ok(seq)
+    }
+
+    fn commit_all(&self, ops: Vec<Op>) -> Result<(Vec<Appended>, Commit), AppendError> {
+        if let Some(trouble) = self.core.queue.trouble() {
+            return Err(trouble.into());
+        }
+        let mut changes = Vec::new();
+        let mut appends = Vec::new();
+        for op in ops {
+            match op {
+                Op::Meta(op) => changes.push(Change::from(op)),
+                Op::Append {
+                    partition,
+                    batches,
+                    headers,
+                    ctx,
+                } => appends.push((partition, batches, headers, ctx)),
+            }
+        }
+        // Each partition once, in one order for everybody: no deadlock.
+        let mut involved: Vec<Arc<Partition>> = appends.iter().map(|a| a.0.clone()).collect();
+        involved.sort_by_key(|p| p.uid());
+        involved.dedup_by_key(|p| p.uid());
+        let mut locked: Vec<_> = involved.iter().map(|p| (p, p.lock())).collect();
+        let ends: Vec<i64> = locked.iter().map(|(_, log)| log.end).collect();
+        let mut staged = Vec::new();
+        let mut queued = Vec::new();
+        let mut counts = Vec::new();
+        let outcome = (|| {
+            for (partition, batches, headers, ctx) in appends {
+                let at = involved
+                    .iter()
+                    .position(|p| Arc::ptr_eq(p, &partition))
+                    .expect("every append's partition is among those locked");
+                let (appended, pending) =
+                    partition.stage(&mut locked[at].1, batches, &headers, ctx)?;
+                if let Some(pending) = pending {
+                    counts.push((at, pending.count));
+                    queued.push(QueuedOp::Append(pending));
+                }
+                staged.push(appended);
+            }
+            let seq = self.enqueue(queued, changes, Kind::Normal)?;
+            Ok::<u64, AppendError>(seq)
+        })();
+        match outcome {
+            Ok(seq) => {
+                let mut totals = vec![0; locked.len()];
+                for (at, count) in counts {
+                    totals[at] += count;
+                }
+                for ((_, log), total) in locked.iter_mut().zip(totals) {
+                    if total > 0 {
+                        log.set_seq(total, seq);
+                    }
+                }
+                let commit = Commit(seq);
+                for appended in &mut staged {
+                    appended.commit = appended.commit.max(commit);
+                }
+                Ok((staged, commit))
+            }
+            Err(e) => {
+                for ((partition, log), end) in locked.iter_mut().zip(ends) {
+                    partition.roll_back_locked(log, end);
+                }
+                Err(e)
+            }
+        }
+    }
+
+    pub(crate) fn topics_dir(&self) -> PathBuf {
+        crate::datadir::topics_dir(&self.core.dir)
+    }
+
+    pub(crate) fn partition(&self, topic: &TopicId, index: i32) -> Option<Arc<Partition>> {
+        let key = (*topic, index);
+        if let Some(partition) = self.partitions.read().get(&key) {
+            return (!partition.is_deleted()).then(|| partition.clone());
+        }
+        // Also keeps the topic from being deleted, and two threads from loading the same partition.
+        let names = self.catalog.lock();
+        if let Some(partition) = self.partitions.read().get(&key) {
+            return (!partition.is_deleted()).then(|| partition.clone());
+        }
+        match self.load_partition(&names, topic, index) {
+            Ok(partition) => {
+                let partition = partition?;
+                if let Err(e) = partition.cut_files() {
+                    tracing::error!(%topic, index, error = %e, "cannot cut a segment to its known end");
+                    return None;
+                }
+                self.partitions.write().insert(key, partition.clone());
+                Some(partition)
+            }
+            Err(e) => {
+                tracing::error!(%topic, index, error = %e, "cannot load a partition");
+                None
+            }
+        }
+    }
+
+    /// Makes a partition from its rows. `Ok(None)`: there is none.
+    pub(crate) fn load_partition(
+        &self,
+        names: &Names,
+        topic: &TopicId,
+        index: i32,
+    ) -> Result<Option<Arc<Partition>>, String> {
+        let label = names.labels.get(topic).cloned();
+        let (Some(found), Some(label)) = (self.catalog.get(topic), label) else {
+            return Ok(None);
+        };
+        if index < 0 || index >= found.partitions {
+            return Ok(None);
+        }
+        let key = crate::partition::row::partition_key(topic, index);
+        let get = |tree| self.get(tree, &key).map_err(|e| e.to_string());
+        let row = match get(meta::PARTITIONS)? {
+            Some(row) => {
+                Some(postcard::from_bytes(&row).map_err(|e| format!("the partition's row: {e}"))?)
+            }
+            None => None,
+        };
+        let log_start = match get(meta::LOG_STARTS)? {
+            Some(v) => i64::from_be_bytes(
+                v[..]
+                    .try_into()
+                    .map_err(|_| "the log start's row is not 8 bytes".to_owned())?,
+            ),
+            None => 0,
+        };
+        let state: Option<crate::partition::row::StateRow> = match get(meta::STATES)? {
+            Some(row) => Some(
+                postcard::from_bytes(&row).map_err(|e| format!("the producer state's row: {e}"))?,
+            ),
+            None => None,
+        };
+        let factory = &self.core.options.partition_state;
+        let state_end = state.as_ref().map_or(0, |s| s.end);
+        let state = factory.load(state.as_ref().map(|s| &s.snapshot[..]))?;
+        let config = (self.core.options.log_config)(&found.configs);
+        Ok(Some(Partition::new(
+            &self.core,
+            Loaded {
+                topic: *topic,
+                index,
+                dir: crate::catalog::partition_dir(&self.topics_dir(), &label, index),
+                row,
+                log_start,
+                state,
+                state_end,
+                config: Arc::new(config),
+            },
+        )))
+    }
+
+    fn refresh_configs(&self, only: Option<&TopicId>) {
+        let partitions: Vec<Arc<Partition>> = self
+            .partitions
+            .read()
+            .values()
+            .filter(|p| only.is_none_or(|id| p.topic() == id))
+            .cloned()
+            .collect();
+        for partition in partitions {
+            if let Some(topic) = self.catalog.get(partition.topic()) {
+                let config = (self.core.options.log_config)(&topic.configs);
+                partition.set_config(Arc::new(config));
+            }
+        }
     }
 }

@@ -1,0 +1,239 @@
+//! The background thread: checkpoints, writing small appends to their segments, removing files.
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use crate::error::StoreError;
+use crate::fs::is_disk_full;
+use crate::meta::{self, MetaWrite};
+use crate::partition::Partition;
+use crate::partition::files::Capture;
+use crate::partition::row::{StateRow, partition_key};
+use crate::progress::Stage;
+use crate::queue::Mode;
+use crate::store::Inner;
+
+/// Why a checkpoint did not come to an end. Nothing is lost: the journal keeps what it did not take.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckpointError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot encode a row: {0}")]
+    Encode(#[from] postcard::Error),
+}
+
+/// The key of the journal position.
+pub(crate) const POSITION_KEY: &[u8] = b"position";
+
+impl Inner {
+    /// The background thread's life.
+    pub(crate) fn background_loop(&self) {
+        self.remove_leftovers();
+        loop {
+            let wanted = self
+                .core
+                .background
+                .wait(self.core.options.checkpoint_interval);
+            if wanted.stop {
+                return;
+            }
+            if wanted.flush {
+                let result = self.flush_all();
+                self.note_trouble("writing to segments", result);
+            }
+            if wanted.checkpoint {
+                let result = self.checkpoint();
+                self.note_trouble("checkpoint", result);
+            }
+            if wanted.garbage {
+                self.collect_garbage();
+            }
+        }
+    }
+
+    fn note_trouble(&self, what: &str, result: Result<(), CheckpointError>) {
+        match result {
+            Ok(()) | Err(CheckpointError::Store(_)) => {}
+            Err(CheckpointError::Io(e)) if is_disk_full(&e) => {
+                tracing::error!(error = %e, "{what}: the disk is full; writes are refused until there is room");
+                self.disk_full();
+                // Tried again by the next commit, or by the writer's look for room.
+                self.core.background.mark_dirty();
+            }
+            Err(e) => {
+                tracing::error!(error = %e, "{what} failed");
+                self.stop_writes(format!("{what}: {e}"));
+            }
+        }
+    }
+
+    fn disk_full(&self) {
+        // The writer gets what waits as it is; it fails or not by itself.
+        self.core.queue.refuse_new(Mode::DiskFull);
+    }
+
+    fn stop_writes(&self, reason: String) {
+        self.core.queue.refuse_new(Mode::Failed(reason));
+    }
+
+    /// Writes durable small appends to their segments.
+    pub(crate) fn flush_all(&self) -> Result<(), CheckpointError> {
+        let _one = self.checkpointing.lock();
+        let dirty: Vec<_> = self.core.dirty.lock().clone();
+        for partition in dirty {
+            if !partition.is_deleted() {
+                partition.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings everything that is committed now into segments and catalogue, then lets go of the journal up to there.
+    pub(crate) fn checkpoint(&self) -> Result<(), CheckpointError> {
+        let _one = self.checkpointing.lock();
+        let since = self.core.since_checkpoint.load(Ordering::Relaxed);
+        let position = self.core.queue.last_seq();
+        let dead = std::mem::take(&mut *self.dead_rows.lock());
+        let dirty = std::mem::take(&mut *self.core.dirty.lock());
+        if dirty.is_empty() && dead.is_empty() && self.overlay.lock().is_empty() {
+            if position == self.core.released.load(Ordering::Acquire) {
+                return Ok(());
+            }
+        }
+        let captures: Vec<Capture> = dirty.iter().map(|p| p.capture()).collect();
+        drop(dirty);
+        match self.write_checkpoint(position, &captures, &dead) {
+            Ok(()) => {
+                self.core
+                    .since_checkpoint
+                    .fetch_sub(since, Ordering::Relaxed);
+                self.core.released.store(position, Ordering::Release);
+                Ok(())
+            }
+            Err(e) => {
+                for capture in &captures {
+                    capture.give_back();
+                }
+                self.dead_rows.lock().extend(dead);
+                Err(e)
+            }
+        }
+    }
+
+    fn write_checkpoint(
+        &self,
+        position: u64,
+        captures: &[Capture],
+        dead: &[Vec<u8>],
+    ) -> Result<(), CheckpointError> {
+        let last = captures.iter().map(|c| c.seq).fold(position, u64::max);
+        self.wait_durable(last)?;
+        if captures.iter().any(|c| {
+            self.core
+                .queue
+                .progress
+                .outcome(Stage::Durable, c.seq)
+                .is_some_and(|o| o.is_err())
+        }) {
+            // Taken back meanwhile: what was captured is not the log any more.
+            return Err(StoreError::DiskFull.into());
+        }
+        if !self.core.synced() {
+            self.writer.lock().sync_journal()?;
+        }
+        self.check_room()?;
+        let mut rows = Vec::with_capacity(2 * captures.len());
+        for capture in captures {
+            capture.write()?;
+            if capture.partition.is_deleted() {
+                continue;
+            }
+            rows.extend(capture_rows(&capture.partition, capture)?);
+        }
+        rows.extend(self.overlay.lock().gathered(position));
+        for key in dead {
+            for tree in [meta::PARTITIONS, meta::STATES, meta::LOG_STARTS] {
+                rows.push(MetaWrite {
+                    tree,
+                    key: key.clone(),
+                    value: None,
+                });
+            }
+        }
+        self.meta.write(&rows)?;
+        self.meta.sync()?;
+        // Last of all, and durable by itself: before it a restart replays from the older position, which gives the same state.
+        self.meta.write(&[position_row(position)])?;
+        self.meta.sync()?;
+        self.overlay.lock().forget(position);
+        Ok(())
+    }
+
+    /// sled takes an error of the disk as its end, so it is not asked to write to a disk that is as good as full.
+    fn check_room(&self) -> Result<(), CheckpointError> {
+        match self.core.fs.available_bytes(&self.core.dir) {
+            Ok(room) if room < self.tuning.checkpoint_room => {
+                Err(io::Error::from(io::ErrorKind::StorageFull).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Blocks until a commit is durable or failed. A store without threads does the work here.
+    pub(crate) fn wait_durable(&self, seq: u64) -> Result<(), StoreError> {
+        if self.stepped {
+            while self
+                .core
+                .queue
+                .progress
+                .outcome(Stage::Durable, seq)
+                .is_none()
+                && self.step_writer()
+            {}
+            return match self.core.queue.progress.outcome(Stage::Durable, seq) {
+                Some(_) => Ok(()),
+                None => Err(StoreError::Closed),
+            };
+        }
+        let wait = crate::progress::Wait::new(self.core.clone(), Stage::Durable, seq);
+        // A failed commit among those waited for is told apart by the caller.
+        let _ = crate::block_on::block_on(wait);
+        Ok(())
+    }
+}
+
+pub(crate) fn capture_rows(
+    partition: &Partition,
+    capture: &Capture,
+) -> Result<Vec<MetaWrite>, postcard::Error> {
+    let key = partition_key(partition.topic(), partition.index());
+    let state = match &capture.state {
+        Some(snapshot) => Some(postcard::to_stdvec(&StateRow {
+            end: capture.row.end,
+            snapshot: snapshot.clone(),
+        })?),
+        None => None,
+    };
+    Ok(vec![
+        MetaWrite {
+            tree: meta::PARTITIONS,
+            key: key.clone(),
+            value: Some(postcard::to_stdvec(&capture.row)?),
+        },
+        MetaWrite {
+            tree: meta::STATES,
+            key,
+            value: state,
+        },
+    ])
+}
+
+fn position_row(position: u64) -> MetaWrite {
+    MetaWrite {
+        tree: meta::CHECKPOINT,
+        key: POSITION_KEY.to_vec(),
+        value: Some(position.to_le_bytes().to_vec()),
+    }
+}

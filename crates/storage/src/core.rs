@@ -1,0 +1,140 @@
+//! What partitions, the writer and the background thread share.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::config::{Durability, StoreOptions};
+use crate::fs::{FileCache, Fs};
+use crate::partition::Partition;
+use crate::progress::Progress;
+use crate::queue::Queue;
+use crate::store::Inner;
+
+pub(crate) struct Core {
+    pub fs: Arc<dyn Fs>,
+    pub dir: PathBuf,
+    pub options: StoreOptions,
+    pub queue: Queue,
+    pub files: FileCache,
+    /// Partitions that changed since their last checkpoint.
+    pub dirty: Mutex<Vec<Arc<Partition>>>,
+    /// Bytes of recent batches in memory.
+    pub cached: AtomicUsize,
+    /// Bytes of small appends that are only in memory and in the journal.
+    pub unflushed: AtomicUsize,
+    /// Bytes that the journal and the segments took since the last checkpoint.
+    pub since_checkpoint: AtomicU64,
+    /// A recovery needs no records up to this one.
+    pub released: AtomicU64,
+    pub background: Signal,
+    /// The store, for the few things that a partition asks of it.
+    pub store: OnceLock<Weak<Inner>>,
+    next_uid: AtomicU64,
+}
+
+impl AsRef<Progress> for Core {
+    fn as_ref(&self) -> &Progress {
+        &self.queue.progress
+    }
+}
+
+impl Core {
+    pub fn new(fs: Arc<dyn Fs>, dir: PathBuf, options: StoreOptions, last_seq: u64) -> Core {
+        Core {
+            files: FileCache::new(options.max_open_files),
+            fs,
+            dir,
+            options,
+            queue: Queue::new(last_seq),
+            dirty: Mutex::default(),
+            cached: AtomicUsize::new(0),
+            unflushed: AtomicUsize::new(0),
+            since_checkpoint: AtomicU64::new(0),
+            released: AtomicU64::new(last_seq),
+            background: Signal::default(),
+            store: OnceLock::new(),
+            next_uid: AtomicU64::new(1),
+        }
+    }
+
+    pub fn next_uid(&self) -> u64 {
+        self.next_uid.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The store. `None` when its last handle is gone.
+    pub fn store(&self) -> Option<Arc<Inner>> {
+        self.store.get()?.upgrade()
+    }
+
+    pub fn synced(&self) -> bool {
+        self.options.durability == Durability::Disk
+    }
+}
+
+/// What the background thread is asked for. It sleeps until then.
+#[derive(Default)]
+pub(crate) struct Signal {
+    state: Mutex<Wanted>,
+    changed: Condvar,
+}
+
+/// Requests to the background thread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Write small appends to their segments, to free memory.
+    pub flush: bool,
+    pub checkpoint: bool,
+    /// Something was committed since the last checkpoint: one is due when the interval has passed.
+    pub dirty: bool,
+    /// Files of deleted topics and segments wait.
+    pub garbage: bool,
+    pub stop: bool,
+}
+
+impl Signal {
+    /// Adds to what is wanted.
+    pub fn ask(&self, change: impl FnOnce(&mut Wanted)) {
+        let mut state = self.state.lock();
+        let before = *state;
+        change(&mut state);
+        if *state != before {
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Whether a checkpoint by time is armed already; spares the lock's notification on every commit.
+    pub fn mark_dirty(&self) {
+        self.ask(|w| w.dirty = true);
+    }
+
+    /// Waits for work: at most until `deadline` of a dirty store. Takes what is wanted.
+    pub fn wait(&self, interval: std::time::Duration) -> Wanted {
+        let mut state = self.state.lock();
+        let mut deadline = None;
+        loop {
+            if state.flush || state.checkpoint || state.garbage || state.stop {
+                break;
+            }
+            if state.dirty {
+                let at = *deadline.get_or_insert_with(|| std::time::Instant::now() + interval);
+                if self.changed.wait_until(&mut state, at).timed_out() {
+                    state.checkpoint = true;
+                }
+            } else {
+                self.changed.wait(&mut state);
+            }
+        }
+        let wanted = *state;
+        // A stop stays; so does the mark of a store that no checkpoint has cleaned.
+        *state = Wanted {
+            stop: wanted.stop,
+            dirty: wanted.dirty && !wanted.checkpoint,
+            ..Wanted::default()
+        };
+        wanted
+    }
+}

@@ -1,0 +1,187 @@
+//! The data directory: its lock, its properties, what it may hold.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use crate::error::OpenError;
+use crate::fs::{Fs, LockError, OpenMode};
+
+/// The format that this version writes and the newest that it reads.
+pub(crate) const FORMAT: u32 = 1;
+const PROPERTIES: &str = "meta.properties";
+const LOCK: &str = ".lock";
+/// Names at the top that are Ottla's. `lost+found` is there on a file system of its own.
+const OURS: [&str; 8] = [
+    PROPERTIES,
+    "meta.properties.new",
+    LOCK,
+    "journal",
+    "topics",
+    "meta",
+    "reserve",
+    "lost+found",
+];
+
+/// A data directory that is locked.
+pub(crate) struct DataDir {
+    pub cluster_id: String,
+    pub lock: Box<dyn Send + Sync>,
+}
+
+pub(crate) fn journal_dir(dir: &Path) -> PathBuf {
+    dir.join("journal")
+}
+pub(crate) fn topics_dir(dir: &Path) -> PathBuf {
+    dir.join("topics")
+}
+pub(crate) fn meta_dir(dir: &Path) -> PathBuf {
+    dir.join("meta")
+}
+
+/// Locks a directory and reads its properties, or makes a new one.
+pub(crate) fn open(fs: &dyn Fs, dir: &Path) -> Result<DataDir, OpenError> {
+    let io_error = |source: io::Error| OpenError::Io {
+        path: dir.to_owned(),
+        source,
+    };
+    fs.create_dir_all(dir).map_err(io_error)?;
+    let path = dir.join(PROPERTIES);
+    let is_new = !fs.exists(&path).map_err(io_error)?;
+    if is_new {
+        // Before anything is written into somebody else's directory.
+        refuse_foreign(fs, dir)?;
+    }
+    let lock = fs.lock(&dir.join(LOCK)).map_err(|e| match e {
+        LockError::Held(pid) => OpenError::Locked {
+            path: dir.to_owned(),
+            pid,
+        },
+        LockError::Io(source) => io_error(source),
+    })?;
+    let cluster_id = if fs.exists(&path).map_err(io_error)? {
+        read_properties(fs, dir, &path)?
+    } else {
+        create(fs, dir).map_err(io_error)?
+    };
+    for sub in [journal_dir(dir), topics_dir(dir), meta_dir(dir)] {
+        if !fs.exists(&sub).map_err(io_error)? {
+            fs.create_dir_all(&sub).map_err(io_error)?;
+            fs.sync_dir(dir).map_err(io_error)?;
+        }
+    }
+    Ok(DataDir { cluster_id, lock })
+}
+
+fn refuse_foreign(fs: &dyn Fs, dir: &Path) -> Result<(), OpenError> {
+    let entries = fs.read_dir(dir).map_err(|source| OpenError::Io {
+        path: dir.to_owned(),
+        source,
+    })?;
+    match entries.iter().find(|e| !OURS.contains(&e.name.as_str())) {
+        Some(e) => Err(OpenError::NotOurs {
+            path: dir.to_owned(),
+            reason: format!(
+                "it has no {PROPERTIES} but holds {:?}: choose an empty directory",
+                e.name
+            ),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn create(fs: &dyn Fs, dir: &Path) -> io::Result<String> {
+    let cluster_id = base64url(Uuid::new_v4().as_bytes());
+    let text = format!("# Written by Ottla.\nottla.format={FORMAT}\ncluster.id={cluster_id}\n");
+    let new = dir.join("meta.properties.new");
+    let file = fs.open(&new, OpenMode::Truncate)?;
+    file.write_at(0, &[text.as_bytes()])?;
+    file.sync_data()?;
+    fs.rename(&new, &dir.join(PROPERTIES))?;
+    fs.sync_dir(dir)?;
+    if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+        fs.sync_dir(parent)?;
+    }
+    Ok(cluster_id)
+}
+
+/// Reads the properties of a directory that is (or was) Ottla's, and checks that this version can read it.
+pub(crate) fn read_properties(fs: &dyn Fs, dir: &Path, path: &Path) -> Result<String, OpenError> {
+    let io_error = |source: io::Error| OpenError::Io {
+        path: dir.to_owned(),
+        source,
+    };
+    let not_ours = |reason: String| OpenError::NotOurs {
+        path: dir.to_owned(),
+        reason,
+    };
+    let file = fs.open(path, OpenMode::Read).map_err(io_error)?;
+    let mut bytes = vec![0; 4096];
+    let n = file.read_at(0, &mut bytes).map_err(io_error)?;
+    let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
+    let properties: BTreeMap<&str, &str> = text
+        .lines()
+        .filter(|l| !l.starts_with('#'))
+        .filter_map(|l| l.split_once('='))
+        .collect();
+    let Some(format) = properties.get("ottla.format") else {
+        let reason = if properties.contains_key("broker.id") || properties.contains_key("node.id") {
+            "it is a data directory of Apache Kafka".to_owned()
+        } else {
+            format!("{PROPERTIES} has no ottla.format")
+        };
+        return Err(not_ours(reason));
+    };
+    let found: u32 = format
+        .trim()
+        .parse()
+        .map_err(|_| not_ours(format!("ottla.format={format} is not a number")))?;
+    if found > FORMAT {
+        return Err(OpenError::NewerFormat {
+            path: dir.to_owned(),
+            found,
+            supported: FORMAT,
+        });
+    }
+    properties
+        .get("cluster.id")
+        .map(|id| id.trim().to_owned())
+        .filter(|id| !id.is_empty())
+        .ok_or_else(|| not_ours(format!("{PROPERTIES} has no cluster.id")))
+}
+
+/// 16 bytes as 22 characters, as Kafka writes its UUIDs.
+fn base64url(bytes: &[u8; 16]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits = u128::from_be_bytes(*bytes);
+    (0..22)
+        .map(|i| {
+            let shift = 122 - 6 * i;
+            let six = if shift >= 0 {
+                bits >> shift
+            } else {
+                bits << -shift
+            } & 63;
+            char::from(ALPHABET[six as usize])
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_base64url_without_padding() {
+        assert_eq!(base64url(&[0; 16]), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(base64url(&[255; 16]), "_____________________w");
+        assert_eq!(
+            base64url(&[
+                0x14, 0xfb, 0x9c, 0x03, 0xd9, 0x7e, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+            ]),
+            "FPucA9l-AQIDBAUGBwgJCg"
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! Files that nobody needs: of deleted topics and of segments below the log start. Removed once the deletion is durable.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::catalog::partition_dir;
+use crate::partition::Partition;
+use crate::partition::files::SegmentFile;
+use crate::partition::row::partition_key;
+use crate::progress::Stage;
+use crate::store::Inner;
+use crate::topic::Topic;
+
+/// What is to be removed after commit `seq`.
+pub(crate) enum Garbage {
+    Topic {
+        seq: u64,
+        topic: Arc<Topic>,
+        label: Arc<str>,
+        loaded: Vec<Arc<Partition>>,
+    },
+    Segments {
+        seq: u64,
+        partition: Arc<Partition>,
+        bases: Vec<i64>,
+    },
+}
+
+/// Directories on their way out end so; no topic's name has a `~`.
+const REMOVED: &str = "~deleted";
+
+impl Inner {
+    /// Removes what waits.
+    pub(crate) fn collect_garbage(&self) {
+        let garbage = std::mem::take(&mut *self.garbage.lock());
+        for item in garbage {
+            let (Garbage::Topic { seq, .. } | Garbage::Segments { seq, .. }) = &item;
+            let kept = self.wait_durable(*seq).is_ok()
+                && matches!(
+                    self.core.queue.progress.outcome(Stage::Durable, *seq),
+                    Some(Ok(()))
+                );
+            if !kept {
+                // Not kept: what it was about is in use again, or the store has stopped.
+                continue;
+            }
+            let result = match &item {
+                Garbage::Topic {
+                    topic,
+                    label,
+                    loaded,
+                    ..
+                } => self.remove_topic(topic, label, loaded),
+                Garbage::Segments {
+                    partition, bases, ..
+                } => self.remove_segments(partition, bases),
+            };
+            if let Err(e) = result {
+                tracing::warn!(error = %e, "files of deleted data cannot be removed; tried again at the next start");
+            }
+        }
+    }
+
+    fn remove_topic(
+        &self,
+        topic: &Topic,
+        label: &Arc<str>,
+        loaded: &[Arc<Partition>],
+    ) -> io::Result<()> {
+        // No checkpoint is writing its files meanwhile.
+        let checkpointing = self.checkpointing.lock();
+        for partition in loaded {
+            partition.clear();
+            self.partitions
+                .write()
+                .remove(&(topic.id, partition.index()));
+        }
+        self.dead_rows
+            .lock()
+            .extend((0..topic.partitions).map(|i| partition_key(&topic.id, i)));
+        let dir = self.topics_dir();
+        for index in 0..topic.partitions {
+            remove_dir(self, &partition_dir(&dir, label, index))?;
+        }
+        drop(checkpointing);
+        self.catalog.lock().retired.remove(label);
+        self.core.background.mark_dirty();
+        Ok(())
+    }
+
+    fn remove_segments(&self, partition: &Partition, bases: &[i64]) -> io::Result<()> {
+        let _checkpointing = self.checkpointing.lock();
+        for base in bases {
+            self.core.files.forget(partition.uid(), *base);
+            for kind in [SegmentFile::Log, SegmentFile::Index, SegmentFile::TimeIndex] {
+                match self.core.fs.remove_file(&partition.path(*base, kind)) {
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes directories that a crash left behind.
+    pub(crate) fn remove_leftovers(&self) {
+        let dir = self.topics_dir();
+        let Ok(entries) = self.core.fs.read_dir(&dir) else {
+            return;
+        };
+        let topics = self.catalog.topics();
+        for entry in entries.into_iter().filter(|e| e.is_dir) {
+            let known = || {
+                let names = self.catalog.lock();
+                let (label, index) = entry.name.rsplit_once('-')?;
+                let index: i32 = index.parse().ok()?;
+                names.retired.contains(label).then_some(()).or_else(|| {
+                    let owner = names.labels.iter().find(|(_, l)| &***l == label)?;
+                    let topic = topics.by_id(owner.0)?;
+                    (index < topic.partitions).then_some(())
+                })
+            };
+            if known().is_some() {
+                continue;
+            }
+            if let Err(e) = self.remove_leftover(&dir.join(&entry.name), &entry.name) {
+                tracing::warn!(directory = entry.name, error = %e, "a deleted topic's files cannot be removed");
+            }
+        }
+    }
+
+    fn remove_leftover(&self, path: &std::path::Path, name: &str) -> io::Result<()> {
+        if name.ends_with(REMOVED) {
+            return self.core.fs.remove_dir_all(path);
+        }
+        // A topic created meanwhile has taken another label if this directory was there, and is in the catalogue if it made it.
+        let _names = self.catalog.lock();
+        let in_use = self.catalog.topics().iter().any(|t| {
+            let label = _names.labels.get(&t.id);
+            label.is_some_and(|l| {
+                name.strip_prefix(&**l)
+                    .and_then(|rest| rest.strip_prefix('-'))
+                    .and_then(|i| i.parse::<i32>().ok())
+                    .is_some_and(|i| i < t.partitions)
+            })
+        });
+        if in_use {
+            return Ok(());
+        }
+        let away = path.with_file_name(format!("{name}{REMOVED}"));
+        self.core.fs.rename(path, &away)?;
+        drop(_names);
+        self.core.fs.remove_dir_all(&away)
+    }
+}
+
+fn remove_dir(inner: &Inner, path: &std::path::Path) -> io::Result<()> {
+    if !inner.core.fs.exists(path)? {
+        return Ok(());
+    }
+    inner.core.fs.remove_dir_all(path)
+}

@@ -1,0 +1,213 @@
+//! The write-ahead journal: files of fixed size, written zeros at first, recycled after a checkpoint, so that a sync
+//! writes no file metadata. Only the writer thread has it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::fs::{File, Fs, OpenMode};
+
+pub(crate) mod format;
+mod replay;
+
+pub(crate) use replay::{Replay, ReplayError, replay};
+
+use format::{FileHeader, HEADER_LEN, VERSION};
+
+/// Journal files double in size from the first to this.
+const MAX_FILE_LEN: u64 = 32 << 20;
+/// The first file: small, since most development brokers never need more.
+pub(crate) const MIN_FILE_LEN: u64 = 1 << 20;
+/// Files kept for reuse when more than needed were written between two checkpoints.
+const MAX_SPARES: usize = 2;
+
+struct JournalFile {
+    path: PathBuf,
+    file: Arc<dyn File>,
+    len: u64,
+    /// The last record of the file before it.
+    after_seq: u64,
+    id: u64,
+}
+
+pub(crate) struct Journal {
+    fs: Arc<dyn Fs>,
+    dir: PathBuf,
+    min_len: u64,
+    current: JournalFile,
+    position: u64,
+    last_seq: u64,
+    /// Full files that a recovery still needs, oldest first.
+    full: VecDeque<JournalFile>,
+    spares: Vec<(PathBuf, Arc<dyn File>, u64)>,
+    next_slot: u64,
+}
+
+pub(crate) fn slot_path(dir: &Path, slot: u64) -> PathBuf {
+    dir.join(format!("{slot:016}.wal"))
+}
+
+impl Journal {
+    /// A journal that goes on after `found.last_seq` in a fresh file. A checkpoint stands there already, so all older files are free.
+    pub fn start(fs: Arc<dyn Fs>, dir: &Path, found: Replay, min_len: u64) -> io::Result<Journal> {
+        let mut spares = Vec::new();
+        for path in found.spares {
+            let file = fs.open(&path, OpenMode::Write)?;
+            let len = file.len()?;
+            spares.push((path, file, len));
+        }
+        for path in &found.stale {
+            fs.remove_file(path)?;
+        }
+        if !found.stale.is_empty() {
+            fs.sync_dir(dir)?;
+        }
+        let mut next_slot = found.next_slot;
+        let current = JournalFile::create(
+            &*fs,
+            dir,
+            &mut next_slot,
+            spares.pop(),
+            min_len,
+            FileHeader {
+                version: VERSION,
+                id: found.max_id + 1,
+                after_seq: found.last_seq,
+            },
+        )?;
+        Ok(Journal {
+            fs,
+            dir: dir.to_owned(),
+            min_len,
+            current,
+            position: HEADER_LEN,
+            last_seq: found.last_seq,
+            full: VecDeque::new(),
+            spares,
+            next_slot,
+        })
+    }
+
+    /// Makes room for `len` bytes of records, in a new file if need be. `released`: records up to it are no longer needed.
+    /// Returns the file's id, with which the records must be encoded.
+    pub fn reserve(&mut self, len: usize, released: u64) -> io::Result<u64> {
+        if self.position + len as u64 <= self.current.len {
+            return Ok(self.current.id);
+        }
+        self.recycle(released)?;
+        let wanted = (self.current.len * 2)
+            .clamp(self.min_len, MAX_FILE_LEN)
+            .max(HEADER_LEN + len as u64);
+        let spare = self
+            .spares
+            .iter()
+            .position(|(_, _, l)| *l >= HEADER_LEN + len as u64)
+            .map(|i| self.spares.remove(i));
+        let next = JournalFile::create(
+            &*self.fs,
+            &self.dir,
+            &mut self.next_slot,
+            spare,
+            wanted,
+            FileHeader {
+                version: VERSION,
+                id: self.current.id + 1,
+                after_seq: self.last_seq,
+            },
+        )?;
+        self.full
+            .push_back(std::mem::replace(&mut self.current, next));
+        self.position = HEADER_LEN;
+        Ok(self.current.id)
+    }
+
+    /// Moves files whose records are all released to the spares.
+    fn recycle(&mut self, released: u64) -> io::Result<()> {
+        while !self.full.is_empty() {
+            let last = self.full.get(1).unwrap_or(&self.current).after_seq;
+            if last > released {
+                break;
+            }
+            if let Some(f) = self.full.pop_front() {
+                self.spares.push((f.path, f.file, f.len));
+            }
+        }
+        self.spares.sort_by_key(|(_, _, len)| *len);
+        while self.spares.len() > MAX_SPARES {
+            let (path, _, _) = self.spares.remove(0);
+            self.fs.remove_file(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Writes records at the end of the current file, where [`Journal::reserve`] made room.
+    /// `last_seq` is the last of them.
+    pub fn write(&mut self, records: &[u8], last_seq: u64) -> io::Result<()> {
+        self.current.file.write_at(self.position, &[records])?;
+        self.last_seq = last_seq;
+        self.position += records.len() as u64;
+        Ok(())
+    }
+
+    /// Makes the current file durable.
+    pub fn sync(&self) -> io::Result<()> {
+        self.current.file.sync_data()
+    }
+
+    /// Makes all files durable that hold records, for a journal that is not synced per commit.
+    pub fn sync_all(&self) -> io::Result<()> {
+        for f in &self.full {
+            f.file.sync_data()?;
+        }
+        self.sync()
+    }
+}
+
+impl JournalFile {
+    fn create(
+        fs: &dyn Fs,
+        dir: &Path,
+        next_slot: &mut u64,
+        spare: Option<(PathBuf, Arc<dyn File>, u64)>,
+        len: u64,
+        header: FileHeader,
+    ) -> io::Result<JournalFile> {
+        let (path, file, len) = match spare {
+            Some(spare) => spare,
+            None => {
+                let path = slot_path(dir, *next_slot);
+                let file = fs.open(&path, OpenMode::Truncate)?;
+                if let Err(e) = fill_with_zeros(&*file, len).and_then(|()| fs.sync_dir(dir)) {
+                    // Leaves the space to those who can use it; the error at hand is the one to tell.
+                    let _ = fs.remove_file(&path);
+                    return Err(e);
+                }
+                *next_slot += 1;
+                (path, file, len)
+            }
+        };
+        file.write_at(0, &[&header.encode()])?;
+        // Before the first record, so that a torn record cannot stand in a file of the old id.
+        file.sync_data()?;
+        Ok(JournalFile {
+            path,
+            file,
+            len,
+            after_seq: header.after_seq,
+            id: header.id,
+        })
+    }
+}
+
+fn fill_with_zeros(file: &dyn File, len: u64) -> io::Result<()> {
+    const BLOCK: usize = 256 << 10;
+    let zeros = vec![0; BLOCK.min(len as usize)];
+    let mut at = 0;
+    while at < len {
+        let n = (len - at).min(BLOCK as u64);
+        file.write_at(at, &[&zeros[..n as usize]])?;
+        at += n;
+    }
+    file.sync_data()
+}

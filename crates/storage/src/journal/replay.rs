@@ -1,0 +1,150 @@
+//! Reading the journal at start.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::format::{self, FileHeader, HEADER_LEN, JournalOp, VERSION};
+use crate::fs::{Fs, OpenMode};
+
+/// What the journal's directory held.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    /// The last sound record, or where the checkpoint stands.
+    pub last_seq: u64,
+    /// Records that were handed out.
+    pub replayed: u64,
+    /// Bytes of the commits that were cut: the first one not whole, or refused, and what follows it.
+    pub torn_bytes: u64,
+    /// Files whose records all were replayed or are older than the checkpoint: free for use once a checkpoint stands at `last_seq`.
+    pub spares: Vec<PathBuf>,
+    /// Files with records that must not be met again: to be removed after that checkpoint.
+    pub stale: Vec<PathBuf>,
+    pub max_id: u64,
+    pub next_slot: u64,
+}
+
+/// Why a journal cannot be read.
+#[derive(Debug)]
+pub(crate) enum ReplayError {
+    Io(io::Error),
+    /// A sound record or header that this version does not understand.
+    Unknown(String),
+}
+
+impl From<io::Error> for ReplayError {
+    fn from(e: io::Error) -> Self {
+        ReplayError::Io(e)
+    }
+}
+
+/// Hands every commit after `checkpoint` to `apply`, in order, up to the first that is not whole. `apply` answers whether to go on:
+/// `false` cuts the journal before the commit.
+pub(crate) fn replay(
+    fs: &dyn Fs,
+    dir: &Path,
+    checkpoint: u64,
+    mut apply: impl FnMut(u64, Vec<JournalOp>) -> io::Result<bool>,
+) -> Result<Replay, ReplayError> {
+    let mut out = Replay {
+        last_seq: checkpoint,
+        next_slot: 1,
+        ..Replay::default()
+    };
+    let mut files = Vec::new();
+    for entry in fs.read_dir(dir)? {
+        let Some(slot) = entry.name.strip_suffix(".wal") else {
+            continue;
+        };
+        if let Ok(slot) = slot.parse::<u64>() {
+            out.next_slot = out.next_slot.max(slot + 1);
+        }
+        let path = dir.join(&entry.name);
+        let file = fs.open(&path, OpenMode::Read)?;
+        let mut head = [0; 32];
+        let n = file.read_at(0, &mut head)?;
+        match FileHeader::decode(&head[..n]) {
+            Some(header) if header.version > VERSION => {
+                return Err(ReplayError::Unknown(format!(
+                    "{} has journal version {}",
+                    path.display(),
+                    header.version
+                )));
+            }
+            Some(header) => {
+                out.max_id = out.max_id.max(header.id);
+                files.push((header, path));
+            }
+            None => out.spares.push(path),
+        }
+    }
+    files.sort_by_key(|(header, _)| header.id);
+    let mut cut = false;
+    for (header, path) in files {
+        if !cut && header.after_seq <= out.last_seq {
+            cut = read_file(fs, &path, header, &mut out, &mut apply)?;
+            if !cut {
+                out.spares.push(path);
+                continue;
+            }
+        }
+        out.stale.push(path);
+    }
+    Ok(out)
+}
+
+/// More commits than could ever wait at once.
+const MAX_GAP: u64 = 1 << 24;
+
+/// Returns whether `apply` cut the journal.
+fn read_file(
+    fs: &dyn Fs,
+    path: &Path,
+    header: FileHeader,
+    out: &mut Replay,
+    apply: &mut impl FnMut(u64, Vec<JournalOp>) -> io::Result<bool>,
+) -> Result<bool, ReplayError> {
+    let file = fs.open(path, OpenMode::Write)?;
+    // What a killed process wrote may be in the page cache only; what is replayed is shown to consumers, so it must last.
+    file.sync_data()?;
+    let len = file.len()?.saturating_sub(HEADER_LEN);
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(HEADER_LEN, &mut bytes)?;
+    let mut rest = &bytes[..];
+    // Numbers of commits that were refused for want of space are missing; they never go back.
+    let mut before = header.after_seq;
+    while let Some((seq, payload, whole)) = format::decode_record(rest, header.id) {
+        if seq <= before {
+            break;
+        }
+        before = seq;
+        if seq > out.last_seq {
+            let ops = format::decode_ops(payload).ok_or_else(|| {
+                ReplayError::Unknown(format!(
+                    "{}: commit {seq} has an unknown op",
+                    path.display()
+                ))
+            })?;
+            if !apply(seq, ops)? {
+                out.torn_bytes += rest.len() as u64;
+                return Ok(true);
+            }
+            out.last_seq = seq;
+            out.replayed += 1;
+        }
+        rest = &rest[whole..];
+    }
+    // A torn write leaves one of the sequence numbers that would have been next; anything else is an earlier life of the file.
+    let next = rest
+        .get(8..16)
+        .and_then(|b| b.try_into().ok())
+        .map_or(0, u64::from_le_bytes);
+    if next > before && next - before < MAX_GAP {
+        let claimed = rest
+            .get(4..8)
+            .and_then(|b| b.try_into().ok())
+            .map_or(0, u32::from_le_bytes);
+        out.torn_bytes +=
+            (format::RECORD_HEADER_LEN as u64 + u64::from(claimed)).min(rest.len() as u64);
+    }
+    Ok(false)
+}

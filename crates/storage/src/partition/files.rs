@@ -1,0 +1,298 @@
+//! A partition's files: opening, writing what is only in memory, what a checkpoint takes.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::Partition;
+use super::row::{PartitionRow, SegmentRow};
+use crate::fs::{File, OpenMode};
+use crate::index::{OFFSET_ENTRY, TIME_ENTRY};
+
+/// A file of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SegmentFile {
+    Log = 0,
+    Index = 1,
+    TimeIndex = 2,
+}
+
+/// `00000000000000000042.log` and its indexes, as Kafka names them.
+pub(crate) fn file_name(base: i64, kind: SegmentFile) -> String {
+    let extension = match kind {
+        SegmentFile::Log => "log",
+        SegmentFile::Index => "index",
+        SegmentFile::TimeIndex => "timeindex",
+    };
+    format!("{base:020}.{extension}")
+}
+
+const KINDS: [SegmentFile; 3] = [SegmentFile::Log, SegmentFile::Index, SegmentFile::TimeIndex];
+
+/// What a checkpoint takes of a partition: consistent with itself, and durable once commit `seq` is.
+pub(crate) struct Capture {
+    pub partition: Arc<Partition>,
+    pub seq: u64,
+    pub row: PartitionRow,
+    pub state: Option<Vec<u8>>,
+    batches: Vec<(i64, u64, Bytes)>,
+    segments: Vec<CapturedSegment>,
+}
+
+struct CapturedSegment {
+    base: i64,
+    offsets_at: u64,
+    offsets: Vec<u8>,
+    times_at: u64,
+    times: Vec<u8>,
+}
+
+impl Partition {
+    pub(crate) fn path(&self, base: i64, kind: SegmentFile) -> PathBuf {
+        self.dir.join(file_name(base, kind))
+    }
+
+    /// An existing file of a segment.
+    pub(crate) fn file(&self, base: i64, kind: SegmentFile) -> io::Result<Arc<dyn File>> {
+        let path = self.path(base, kind);
+        self.core
+            .files
+            .get_or_open((self.uid, base, kind as u8), || {
+                self.core.fs.open(&path, OpenMode::Write)
+            })
+    }
+
+    /// A segment's log for writing, made if this is the first write to it.
+    pub(crate) fn writable(&self, base: i64) -> io::Result<Arc<dyn File>> {
+        let _opening = self.opening.lock();
+        let fresh = {
+            let log = self.log.lock();
+            log.segments
+                .iter()
+                .rev()
+                .find(|s| s.base_offset == base)
+                .is_some_and(|s| s.fresh)
+        };
+        if !fresh {
+            return self.file(base, SegmentFile::Log);
+        }
+        self.core.files.forget(self.uid, base);
+        let fs = &self.core.fs;
+        if !fs.exists(&self.dir)? {
+            fs.create_dir_all(&self.dir)?;
+            if let Some(parent) = self.dir.parent() {
+                fs.sync_dir(parent)?;
+            }
+        }
+        for kind in KINDS {
+            fs.open(&self.path(base, kind), OpenMode::Truncate)?;
+        }
+        fs.sync_dir(&self.dir)?;
+        let file = self.file(base, SegmentFile::Log)?;
+        let mut log = self.log.lock();
+        if let Some(s) = log
+            .segments
+            .iter_mut()
+            .rev()
+            .find(|s| s.base_offset == base)
+        {
+            s.fresh = false;
+        }
+        Ok(file)
+    }
+
+    /// Cuts what a crash left behind the known end of the last segment. For a partition just loaded.
+    pub(crate) fn cut_files(&self) -> io::Result<()> {
+        let last = {
+            let log = self.log.lock();
+            match log.segments.last() {
+                Some(s) if !s.fresh => (s.base_offset, s.size, s.index.in_file),
+                _ => return Ok(()),
+            }
+        };
+        let (base, size, index) = last;
+        let lengths = [
+            size,
+            u64::from(index.offsets) * OFFSET_ENTRY as u64,
+            u64::from(index.times) * TIME_ENTRY as u64,
+        ];
+        for (kind, len) in KINDS.into_iter().zip(lengths) {
+            match self.file(base, kind) {
+                Ok(file) if file.len()? > len => file.set_len(len)?,
+                Ok(_) => {}
+                // A reader notices, and a missing index is read around.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes durable small appends to their segments, without a sync, so that memory may be freed. Background thread only.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        let hw = self.high_watermark();
+        let batches: Vec<_> = {
+            let log = self.log.lock();
+            log.ring
+                .iter()
+                .take_while(|c| c.next_offset <= hw)
+                .filter(|c| !c.in_file)
+                .map(|c| (c.segment, c.position, c.bytes.clone()))
+                .collect()
+        };
+        if batches.is_empty() {
+            return Ok(());
+        }
+        self.write_batches(&batches)?;
+        self.mark_in_file(hw);
+        Ok(())
+    }
+
+    fn mark_in_file(&self, below: i64) {
+        let mut log = self.log.lock();
+        let mut flushed = 0;
+        for cached in &mut log.ring {
+            if cached.next_offset > below {
+                break;
+            }
+            if !cached.in_file {
+                cached.in_file = true;
+                flushed += cached.bytes.len();
+            }
+        }
+        self.core.unflushed.fetch_sub(flushed, Ordering::Relaxed);
+    }
+
+    /// Writes neighbours in one call.
+    fn write_batches(&self, batches: &[(i64, u64, Bytes)]) -> io::Result<()> {
+        let mut rest = batches;
+        while let Some((segment, position, first)) = rest.first() {
+            let mut end = position + first.len() as u64;
+            let mut bufs: Vec<&[u8]> = vec![first];
+            for (s, p, bytes) in &rest[1..] {
+                if s != segment || *p != end {
+                    break;
+                }
+                bufs.push(bytes);
+                end += bytes.len() as u64;
+            }
+            self.writable(*segment)?.write_at(*position, &bufs)?;
+            rest = &rest[bufs.len()..];
+        }
+        Ok(())
+    }
+
+    /// What a checkpoint is to keep of this partition as it is now; not dirty after that.
+    pub(crate) fn capture(&self) -> Capture {
+        let mut log = self.log.lock();
+        log.dirty = false;
+        let mut segments = Vec::new();
+        for s in &mut log.segments {
+            if s.unsynced || !s.index.offsets.is_empty() || !s.index.times.is_empty() {
+                let (offsets, times) = s.index.encode(s.base_offset);
+                s.unsynced = false;
+                segments.push(CapturedSegment {
+                    base: s.base_offset,
+                    offsets_at: u64::from(s.index.in_file.offsets) * OFFSET_ENTRY as u64,
+                    offsets,
+                    times_at: u64::from(s.index.in_file.times) * TIME_ENTRY as u64,
+                    times,
+                });
+            }
+        }
+        Capture {
+            partition: self.arc(),
+            seq: log.last_seq,
+            row: PartitionRow {
+                end: log.end,
+                segments: log.segments.iter().map(SegmentRow::of).collect(),
+            },
+            state: log.state.snapshot(),
+            batches: log
+                .ring
+                .iter()
+                .filter(|c| !c.in_file)
+                .map(|c| (c.segment, c.position, c.bytes.clone()))
+                .collect(),
+            segments,
+        }
+    }
+}
+
+impl Capture {
+    /// Writes and syncs the partition's files. Call it when commit `seq` is durable.
+    pub fn write(&self) -> io::Result<()> {
+        let p = &self.partition;
+        if p.is_deleted() {
+            return Ok(());
+        }
+        p.write_batches(&self.batches)?;
+        for s in &self.segments {
+            if s.offsets_at == 0 && s.offsets.is_empty() && s.times.is_empty() {
+                // Only its log changed.
+                sync_if_there(p.file(s.base, SegmentFile::Log))?;
+                continue;
+            }
+            sync_if_there(p.file(s.base, SegmentFile::Log))?;
+            for (kind, at, bytes) in [
+                (SegmentFile::Index, s.offsets_at, &s.offsets),
+                (SegmentFile::TimeIndex, s.times_at, &s.times),
+            ] {
+                if bytes.is_empty() {
+                    continue;
+                }
+                let file = match p.file(s.base, kind) {
+                    // Somebody removed it: readers do without, and the rows stay right.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                        p.core.fs.open(&p.path(s.base, kind), OpenMode::Truncate)?
+                    }
+                    other => other?,
+                };
+                file.write_at(at, &[bytes])?;
+                file.sync_data()?;
+            }
+        }
+        p.mark_in_file(self.row.end);
+        let mut log = p.lock();
+        let done: BTreeMap<i64, &CapturedSegment> =
+            self.segments.iter().map(|s| (s.base, s)).collect();
+        for s in &mut log.segments {
+            let Some(captured) = done.get(&s.base_offset) else {
+                continue;
+            };
+            let offsets = captured.offsets.len() / OFFSET_ENTRY;
+            let times = captured.times.len() / TIME_ENTRY;
+            s.index.offsets.drain(..offsets);
+            if let Some(last) = s.index.times.drain(..times).next_back() {
+                s.index.last_time_in_file = Some(last);
+            }
+            s.index.in_file.offsets += offsets as u32;
+            s.index.in_file.times += times as u32;
+        }
+        Ok(())
+    }
+
+    /// The checkpoint did not come to an end: the next one takes this partition again.
+    pub fn give_back(&self) {
+        let mut log = self.partition.lock();
+        for s in &mut log.segments {
+            if self.segments.iter().any(|c| c.base == s.base_offset) {
+                s.unsynced = true;
+            }
+        }
+        self.partition.mark_dirty(&mut log);
+    }
+}
+
+/// Retention may have removed the segment meanwhile.
+fn sync_if_there(file: io::Result<Arc<dyn File>>) -> io::Result<()> {
+    match file {
+        Ok(file) => file.sync_data(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,504 @@
+//! Reading a partition: from memory as far back as it goes, from files before that.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ottla_codec::records;
+use ottla_codec::response::Chunk;
+
+use super::files::SegmentFile;
+use super::log::{LEADER_EPOCH, Log};
+use super::walk::{BatchAt, Walk};
+use super::{FileSlice, Partition, ReadSlice, TimestampOffset};
+use crate::error::ReadError;
+use crate::fs::File;
+use crate::index::{self, IndexLen, OffsetEntry};
+
+/// What a compressed batch may inflate to when a time is looked for in it.
+const INFLATE_LIMIT: usize = 256 << 20;
+/// Looking for a time goes through the log in pieces of this size.
+const SEARCH_BYTES: usize = 1 << 20;
+
+/// A part of a segment file to read, as seen under the partition's lock.
+struct FilePart {
+    base: i64,
+    size: u64,
+    index: IndexLen,
+    /// The last entry at or before the wanted offset that is not in the index file.
+    start: Option<OffsetEntry>,
+    /// One within the budget from there on.
+    limit_hint: Option<OffsetEntry>,
+    /// The part ends before this offset ...
+    limit: i64,
+    /// ... which is at this position, if that is known.
+    limit_position: Option<u64>,
+}
+
+impl Partition {
+    /// Reads whole batches from `offset` up to `end` (exclusive; pass the high watermark or the last stable offset), at most `max_bytes`
+    /// but for the first batch, which comes whole if `first_whole` is set, however large (KIP-74). Empty at the end.
+    pub fn read(
+        &self,
+        offset: i64,
+        end: i64,
+        max_bytes: usize,
+        first_whole: bool,
+    ) -> Result<ReadSlice, ReadError> {
+        let mut out = ReadSlice::default();
+        let mut next = offset;
+        let end = end.min(self.high_watermark());
+        loop {
+            let part = {
+                let log = self.lock();
+                if next == offset {
+                    self.check_offset(&log, offset)?;
+                }
+                if next >= end {
+                    return Ok(out);
+                }
+                match file_part(&log, next, end, max_bytes) {
+                    None => {
+                        read_memory(&log, next, end, max_bytes, first_whole, &mut out);
+                        return Ok(out);
+                    }
+                    Some(part) => part,
+                }
+            };
+            let first_whole = first_whole && out.bytes == 0;
+            match self.read_file(
+                &part,
+                next,
+                max_bytes - out.bytes.min(max_bytes),
+                first_whole,
+            ) {
+                Ok(Some((chunk, reached))) => {
+                    out.bytes += chunk.len();
+                    out.chunks.push(chunk);
+                    next = reached;
+                    if reached < part.limit || out.bytes >= max_bytes {
+                        return Ok(out);
+                    }
+                }
+                Ok(None) => return Ok(out),
+                Err(e) if out.bytes > 0 => {
+                    tracing::warn!(offset = next, error = %e, "a read stops early");
+                    return Ok(out);
+                }
+                Err(e) => return Err(self.read_error(next, &e)),
+            }
+        }
+    }
+
+    fn read_error(&self, offset: i64, e: &io::Error) -> ReadError {
+        if self.is_deleted() {
+            return ReadError::Deleted;
+        }
+        if offset < self.log_start_offset() {
+            // Retention was faster.
+            return ReadError::OutOfRange {
+                offset,
+                start: self.log_start_offset(),
+                end: self.high_watermark(),
+            };
+        }
+        match e.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound => {
+                ReadError::Corrupt {
+                    offset,
+                    reason: e.to_string(),
+                }
+            }
+            _ => ReadError::Io(e.to_string()),
+        }
+    }
+
+    /// The chunk of a segment from the batch that holds `offset`, and the offset after it. `None` if the first batch is too large.
+    fn read_file(
+        &self,
+        part: &FilePart,
+        offset: i64,
+        max_bytes: usize,
+        first_whole: bool,
+    ) -> io::Result<Option<(Chunk<FileSlice>, i64)>> {
+        let file = self.file(part.base, SegmentFile::Log)?;
+        let first = self
+            .locate(&*file, part, part.start, offset)?
+            .ok_or_else(|| missing(offset))?;
+        let budget_end = first.position + max_bytes as u64;
+        if let Some(limit_position) = part.limit_position
+            && limit_position <= budget_end
+        {
+            let len = (limit_position - first.position) as usize;
+            return Ok(Some((chunk(file, first.position, len), part.limit)));
+        }
+        let (mut end, mut reached) = (first.position, offset);
+        if first_whole || first.end() <= budget_end {
+            (end, reached) = (first.end(), first.next_offset);
+        }
+        if end == first.position {
+            return Ok(None);
+        }
+        // From the last indexed batch that starts within the budget, to the last that ends within it.
+        let from = self
+            .floor_position(part, budget_end)?
+            .filter(|p| *p > first.position)
+            .unwrap_or(first.position);
+        let mut walk = Walk::new(&*file, from, part.size);
+        while let Some(batch) = walk.next()? {
+            if batch.next_offset <= reached {
+                continue;
+            }
+            if batch.base_offset >= part.limit || batch.end() > budget_end {
+                if batch.position > end && batch.base_offset <= part.limit {
+                    (end, reached) = (batch.position, batch.base_offset);
+                }
+                break;
+            }
+            (end, reached) = (batch.end(), batch.next_offset);
+        }
+        if reached > part.limit {
+            // The index led past the limit: walk up to it instead.
+            (end, reached) = self.walk_to(&*file, part, first, budget_end)?;
+        }
+        let len = (end - first.position) as usize;
+        Ok(Some((chunk(file, first.position, len), reached)))
+    }
+
+    fn walk_to(
+        &self,
+        file: &dyn File,
+        part: &FilePart,
+        first: BatchAt,
+        budget_end: u64,
+    ) -> io::Result<(u64, i64)> {
+        let mut at = (first.end(), first.next_offset);
+        let mut walk = Walk::new(file, first.end(), part.size);
+        while let Some(batch) = walk.next()? {
+            if batch.base_offset >= part.limit || batch.end() > budget_end {
+                break;
+            }
+            at = (batch.end(), batch.next_offset);
+        }
+        Ok(at)
+    }
+
+    /// The batch of a segment that holds `offset`.
+    fn locate(
+        &self,
+        file: &dyn File,
+        part: &FilePart,
+        hint: Option<OffsetEntry>,
+        offset: i64,
+    ) -> io::Result<Option<BatchAt>> {
+        let from = match hint {
+            Some(entry) => Ok(Some(entry)),
+            None => self.file(part.base, SegmentFile::Index).and_then(|f| {
+                index::floor_by(
+                    part.index.offsets,
+                    |i| index::offset_entry(&*f, part.base, i),
+                    |e| e.offset <= offset,
+                )
+            }),
+        };
+        match from {
+            Ok(Some(entry)) if entry.position < part.size => {
+                let mut walk = Walk::new(file, entry.position, part.size);
+                if let Ok(Some(first)) = walk.next()
+                    && first.base_offset <= offset
+                    && first.next_offset == entry.offset + 1
+                {
+                    let mut found = Some(first);
+                    while let Some(batch) = found {
+                        if batch.next_offset > offset {
+                            return Ok(Some(batch));
+                        }
+                        found = walk.next()?;
+                    }
+                    return Ok(None);
+                }
+            }
+            Ok(None) => {}
+            // A missing, short or wrong index costs a longer walk.
+            Ok(Some(_)) | Err(_) => {
+                tracing::debug!(segment = part.base, "offset index is damaged");
+            }
+        }
+        let mut walk = Walk::new(file, 0, part.size);
+        while let Some(batch) = walk.next()? {
+            if batch.next_offset > offset {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    fn floor_position(&self, part: &FilePart, position: u64) -> io::Result<Option<u64>> {
+        if let Some(hint) = part.limit_hint
+            && hint.position <= position
+        {
+            return Ok(Some(hint.position));
+        }
+        let Ok(file) = self.file(part.base, SegmentFile::Index) else {
+            return Ok(None);
+        };
+        let found = index::floor_by(
+            part.index.offsets,
+            |i| index::offset_entry(&*file, part.base, i),
+            |e| e.position <= position && e.offset < part.limit,
+        );
+        let Ok(Some(entry)) = found else {
+            return Ok(None);
+        };
+        // Only an entry that names the batch it points to is believed.
+        let log = self.file(part.base, SegmentFile::Log)?;
+        match Walk::new(&*log, entry.position, part.size).next() {
+            Ok(Some(batch)) if batch.next_offset == entry.offset + 1 => Ok(Some(entry.position)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The first record at or after `timestamp`, below the high watermark.
+    pub fn offset_for_timestamp(
+        &self,
+        timestamp: i64,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        let Some(mut next) = self.search_start(timestamp)? else {
+            return Ok(None);
+        };
+        let end = self.high_watermark();
+        while next < end {
+            let slice = self.read(next, end, SEARCH_BYTES, true)?;
+            if slice.bytes == 0 {
+                break;
+            }
+            for chunk in slice.chunks {
+                match self.search_chunk(chunk, timestamp, self.log_start_offset(), &mut next) {
+                    Ok(None) => {}
+                    Ok(found) => return Ok(found),
+                    Err(e) => return Err(self.read_error(next, &e)),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// An offset before which no record is as young as `timestamp`.
+    fn search_start(&self, timestamp: i64) -> Result<Option<i64>, ReadError> {
+        let log = self.lock();
+        if self.is_deleted() {
+            return Err(ReadError::Deleted);
+        }
+        let Some(segment) = log
+            .segments
+            .iter()
+            .find(|s| s.times.max_timestamp >= timestamp)
+        else {
+            return Ok(None);
+        };
+        let start = log.start;
+        let base = segment.base_offset;
+        if let Some(entry) = segment.index.floor_time(timestamp.saturating_sub(1)) {
+            return Ok(Some(entry.offset.max(start)));
+        }
+        let count = segment.index.in_file.times;
+        drop(log);
+        let found = self.file(base, SegmentFile::TimeIndex).and_then(|f| {
+            index::floor_by(
+                count,
+                |i| index::time_entry(&*f, base, i),
+                |t| t.max_timestamp < timestamp,
+            )
+        });
+        let offset = match found {
+            // An entry says that all before its offset are not younger; one that lies outside of the segment is damage.
+            Ok(Some(entry)) if entry.offset >= base && entry.offset < self.high_watermark() => {
+                entry.offset
+            }
+            _ => base,
+        };
+        Ok(Some(offset.max(start)))
+    }
+
+    fn search_chunk(
+        &self,
+        chunk: Chunk<FileSlice>,
+        timestamp: i64,
+        from: i64,
+        next: &mut i64,
+    ) -> io::Result<Option<TimestampOffset>> {
+        let (bytes, batches) = match chunk {
+            Chunk::Bytes(bytes) => {
+                let file = MemoryFile(bytes.clone());
+                (Some(bytes), collect(&file, 0, file.0.len() as u64)?)
+            }
+            Chunk::File {
+                ref file,
+                position,
+                len,
+            } => {
+                let end = position + len as u64;
+                let batches = collect(&*file.file, position, end)?;
+                for batch in batches {
+                    *next = batch.next_offset;
+                    if batch.max_timestamp < timestamp {
+                        continue;
+                    }
+                    let mut body = vec![0; batch.size as usize];
+                    file.read_at(batch.position, &mut body)?;
+                    if let Some(found) = search_batch(body.into(), timestamp, from)? {
+                        return Ok(Some(found));
+                    }
+                }
+                return Ok(None);
+            }
+        };
+        for batch in batches {
+            *next = batch.next_offset;
+            if batch.max_timestamp < timestamp {
+                continue;
+            }
+            let body = bytes
+                .as_ref()
+                .map(|b| b.slice(batch.position as usize..batch.end() as usize));
+            if let Some(found) = search_batch(body.unwrap_or_default(), timestamp, from)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The record with the largest timestamp (KIP-734); `None` when empty.
+    pub fn max_timestamp(&self) -> Result<Option<TimestampOffset>, ReadError> {
+        let max = {
+            let log = self.lock();
+            log.segments.iter().map(|s| s.times.max_timestamp).max()
+        };
+        match max {
+            Some(max) if max >= 0 => self.offset_for_timestamp(max),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn chunk(file: Arc<dyn File>, position: u64, len: usize) -> Chunk<FileSlice> {
+    Chunk::File {
+        file: FileSlice::new(file),
+        position,
+        len,
+    }
+}
+
+fn missing(offset: i64) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the segment has no batch with offset {offset}"),
+    )
+}
+
+/// What to read from a file for `offset`; `None` if it is in memory.
+fn file_part(log: &Log, offset: i64, end: i64, max_bytes: usize) -> Option<FilePart> {
+    let memory = log.ring.front();
+    if memory.is_some_and(|c| c.base_offset <= offset) {
+        return None;
+    }
+    let number = log.segment_of(offset)?;
+    let segment = &log.segments[number];
+    let segment_end = log.segment_end(number);
+    let mut limit = segment_end;
+    let mut limit_position = Some(segment.size);
+    if let Some(c) = memory.filter(|c| c.base_offset < limit) {
+        limit = c.base_offset;
+        limit_position = Some(c.position);
+    }
+    if end < limit {
+        limit = end;
+        limit_position = None;
+    }
+    let start = segment.index.floor(offset);
+    let limit_hint = start
+        .and_then(|e| segment.index.floor_position(e.position + max_bytes as u64))
+        .filter(|e| e.offset < limit);
+    Some(FilePart {
+        base: segment.base_offset,
+        size: limit_position.unwrap_or(segment.size),
+        index: segment.index.in_file,
+        start,
+        limit_hint,
+        limit,
+        limit_position,
+    })
+}
+
+fn read_memory(
+    log: &Log,
+    offset: i64,
+    end: i64,
+    max_bytes: usize,
+    first_whole: bool,
+    out: &mut ReadSlice,
+) {
+    let at = log.ring.partition_point(|c| c.next_offset <= offset);
+    for cached in log.ring.range(at..) {
+        let fits = out.bytes + cached.bytes.len() <= max_bytes;
+        if cached.next_offset > end || !(fits || first_whole && out.bytes == 0) {
+            return;
+        }
+        out.bytes += cached.bytes.len();
+        out.chunks.push(Chunk::Bytes(cached.bytes.clone()));
+    }
+}
+
+fn collect(file: &dyn File, from: u64, to: u64) -> io::Result<Vec<BatchAt>> {
+    let mut walk = Walk::new(file, from, to);
+    let mut batches = Vec::new();
+    while let Some(batch) = walk.next()? {
+        batches.push(batch);
+    }
+    Ok(batches)
+}
+
+/// The first record of a batch that is as young as `timestamp`, at or after offset `from`.
+fn search_batch(batch: Bytes, timestamp: i64, from: i64) -> io::Result<Option<TimestampOffset>> {
+    let invalid =
+        |e: records::RecordError| io::Error::new(io::ErrorKind::InvalidData, e.to_string());
+    for record in records::iterate(batch, INFLATE_LIMIT).map_err(invalid)? {
+        let record = record.map_err(invalid)?;
+        if record.timestamp >= timestamp && record.offset >= from {
+            return Ok(Some(TimestampOffset {
+                offset: record.offset,
+                timestamp: record.timestamp,
+                leader_epoch: LEADER_EPOCH,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Batches in memory, walked over like a file.
+#[derive(Debug)]
+struct MemoryFile(Bytes);
+
+impl File for MemoryFile {
+    fn read_at(&self, position: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let start = self.0.len().min(position as usize);
+        let n = buf.len().min(self.0.len() - start);
+        buf[..n].copy_from_slice(&self.0[start..start + n]);
+        Ok(n)
+    }
+    fn write_at(&self, _: u64, _: &[&[u8]]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.len() as u64)
+    }
+    fn os_file(&self) -> Option<&std::fs::File> {
+        None
+    }
+}

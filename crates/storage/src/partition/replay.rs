@@ -1,0 +1,185 @@
+//! Recovery of one partition: appends from the journal, idempotently.
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use ottla_codec::batch::{BatchHeader, HEADER_LEN};
+
+use super::files::SegmentFile;
+use super::log::Log;
+use super::walk::Walk;
+use super::{LARGE_APPEND, Partition};
+use crate::journal::format::{Body, Place};
+
+impl Partition {
+    /// Whether bytes that were not synced before the journal named them are there.
+    pub(crate) fn has_bytes(&self, place: &Place, len: u32, crc: u32) -> bool {
+        if place.next_offset <= self.lock().end {
+            return true;
+        }
+        let Ok(file) = self.file(place.segment, SegmentFile::Log) else {
+            return false;
+        };
+        let mut found = 0;
+        let mut at = place.position;
+        let mut left = len as usize;
+        let mut buf = vec![0; left.min(256 << 10)];
+        while left > 0 {
+            let n = left.min(buf.len());
+            if file.read_exact_at(at, &mut buf[..n]).is_err() {
+                return false;
+            }
+            found = crc32c::crc32c_append(found, &buf[..n]);
+            at += n as u64;
+            left -= n;
+        }
+        found == crc
+    }
+
+    /// Does an append of the journal again: what the catalogue has of it already is left as it is.
+    pub(crate) fn replay(&self, seq: u64, place: &Place, body: Body) -> io::Result<()> {
+        let headers = match &body {
+            Body::Inline(bytes) => headers_of(bytes)?,
+            Body::Segment { len, .. } => self.headers_in_file(place, *len),
+        };
+        let mut log = self.lock();
+        let state_end = log.state_end;
+        for header in headers.iter().filter(|h| h.base_offset >= state_end) {
+            log.state.appended(header, place.now_ms);
+        }
+        log.state_end = log.state_end.max(place.next_offset);
+        if place.next_offset <= log.end {
+            return Ok(());
+        }
+        if place.base_offset != log.end {
+            return Err(damaged(format!(
+                "the journal goes on at offset {} but partition {} of topic {} ends at {}",
+                place.base_offset, self.index, self.topic, log.end
+            )));
+        }
+        if log
+            .segments
+            .last()
+            .is_none_or(|s| s.base_offset != place.segment)
+        {
+            let there = self
+                .core
+                .fs
+                .exists(&self.path(place.segment, SegmentFile::Log))?;
+            log.open_segment(place.segment, place.now_ms);
+            if let Some(segment) = log.segments.last_mut() {
+                // Large appends may be in it already: it is cut at the end of recovery instead.
+                segment.fresh = !there;
+            }
+        }
+        let size = log.segments.last().map_or(0, |s| s.size);
+        if size != place.position {
+            return Err(damaged(format!(
+                "the journal goes on at position {} of segment {} but its end is {size}",
+                place.position, place.segment
+            )));
+        }
+        match body {
+            Body::Inline(bytes) => {
+                self.core.cached.fetch_add(bytes.len(), Ordering::Relaxed);
+                self.core
+                    .unflushed
+                    .fetch_add(bytes.len(), Ordering::Relaxed);
+                log.place(&headers, &bytes, false);
+                log.set_seq(headers.len(), seq);
+            }
+            Body::Segment { len, .. } => {
+                // Memory holds a gapless end of the log only.
+                drop(log);
+                self.flush()?;
+                self.evict(usize::MAX);
+                log = self.lock();
+                place_in_file(&mut log, &headers, place, len);
+                log.last_seq = seq;
+            }
+        }
+        log.end = place.next_offset;
+        self.mark_dirty(&mut log);
+        drop(log);
+        self.advance_high_watermark(place.next_offset);
+        Ok(())
+    }
+
+    /// The headers of a large append; none if the file is damaged there, which a reader will be told.
+    fn headers_in_file(&self, place: &Place, len: u32) -> Vec<BatchHeader> {
+        let read = || {
+            let file = self.file(place.segment, SegmentFile::Log)?;
+            let mut walk = Walk::new(&*file, place.position, place.position + u64::from(len));
+            let mut headers = Vec::new();
+            while let Some(batch) = walk.next()? {
+                let mut bytes = [0; HEADER_LEN];
+                file.read_exact_at(batch.position, &mut bytes)?;
+                headers.push(BatchHeader::parse(&bytes).map_err(io::Error::other)?);
+            }
+            Ok::<_, io::Error>(headers)
+        };
+        read().unwrap_or_else(|e| {
+            tracing::error!(
+                topic = %self.topic, partition = self.index, offset = place.base_offset, error = %e,
+                "a large append is damaged"
+            );
+            Vec::new()
+        })
+    }
+}
+
+fn place_in_file(log: &mut Log, headers: &[BatchHeader], place: &Place, len: u32) {
+    debug_assert!(len as usize >= LARGE_APPEND);
+    let interval = log.config.index_interval_bytes;
+    let Some(segment) = log.segments.last_mut() else {
+        return;
+    };
+    segment.fresh = false;
+    for header in headers {
+        segment.note(
+            header.last_offset(),
+            header.max_timestamp,
+            header.size,
+            interval,
+        );
+    }
+    if headers.is_empty() {
+        segment.note(
+            place.next_offset - 1,
+            place.max_timestamp,
+            len as usize,
+            interval,
+        );
+    }
+}
+
+fn headers_of(bytes: &Bytes) -> io::Result<Vec<BatchHeader>> {
+    let mut headers = Vec::new();
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        let header = BatchHeader::parse(rest).map_err(|e| damaged(e.to_string()))?;
+        rest = rest
+            .get(header.size..)
+            .ok_or_else(|| damaged("a batch in the journal is cut short".to_owned()))?;
+        headers.push(header);
+    }
+    Ok(headers)
+}
+
+fn damaged(reason: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+impl Partition {
+    /// Moves the log's start as the journal says.
+    pub(crate) fn replay_start(&self, start: i64) {
+        let mut log = self.lock();
+        self.set_log_start(&mut log, start);
+        let (dropped, bytes, unflushed) = log.drop_segments_below(start);
+        self.forget_bytes(bytes, unflushed);
+        if !dropped.is_empty() {
+            self.mark_dirty(&mut log);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The way into the journal: commits get their sequence number here and wait here for the writer.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::StoreError;
+use crate::journal::format::JournalOp;
+use crate::partition::PendingAppend;
+use crate::progress::{Progress, Stage};
+
+/// An op on its way: an append with what the writer needs, or a change of a small tree.
+pub(crate) enum QueuedOp {
+    Append(PendingAppend),
+    Meta(JournalOp),
+}
+
+/// A commit on its way.
+pub(crate) struct Job {
+    pub seq: u64,
+    pub ops: Vec<QueuedOp>,
+}
+
+/// Whether commits are taken.
+#[derive(Debug, Clone)]
+pub(crate) enum Mode {
+    Open,
+    /// Only commits that free space are taken.
+    DiskFull,
+    Failed(String),
+    Closed,
+}
+
+impl Mode {
+    fn error(&self) -> Option<StoreError> {
+        match self {
+            Mode::Open => None,
+            Mode::DiskFull => Some(StoreError::DiskFull),
+            Mode::Failed(reason) => Some(StoreError::Failed(reason.clone())),
+            Mode::Closed => Some(StoreError::Closed),
+        }
+    }
+}
+
+struct State {
+    next_seq: u64,
+    jobs: Vec<Job>,
+    writer_waits: bool,
+    stop: bool,
+    mode: Mode,
+}
+
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    work: Condvar,
+    /// Copy of "mode is not open", read without the lock.
+    trouble: AtomicBool,
+    pub progress: Progress,
+}
+
+/// Whether a commit frees space; such commits are taken while the disk is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Normal,
+    FreesSpace,
+}
+
+/// While the disk is full, the writer looks again this often.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+
+impl Queue {
+    pub fn new(last_seq: u64) -> Queue {
+        Queue {
+            state: Mutex::new(State {
+                next_seq: last_seq + 1,
+                jobs: Vec::new(),
+                writer_waits: false,
+                stop: false,
+                mode: Mode::Open,
+            }),
+            work: Condvar::new(),
+            trouble: AtomicBool::new(false),
+            progress: Progress::new(last_seq),
+        }
+    }
+
+    /// Goes on after `last_seq`. For recovery, before any commit.
+    pub fn restart_after(&self, last_seq: u64) {
+        self.state.lock().next_seq = last_seq + 1;
+        self.progress.publish(Stage::Written, last_seq);
+        self.progress.publish(Stage::Durable, last_seq);
+    }
+
+    /// Hands a commit over. The caller holds the locks of what the ops change, so that their order is the journal's.
+    pub fn enqueue(&self, ops: Vec<QueuedOp>, kind: Kind) -> Result<u64, StoreError> {
+        let mut state = self.state.lock();
+        match (&state.mode, kind) {
+            (Mode::Open, _) | (Mode::DiskFull, Kind::FreesSpace) => {}
+            (mode, _) => return Err(mode.error().unwrap_or(StoreError::Closed)),
+        }
+        let seq = state.next_seq;
+        state.next_seq += 1;
+        state.jobs.push(Job { seq, ops });
+        let wake = std::mem::take(&mut state.writer_waits);
+        drop(state);
+        if wake {
+            self.work.notify_one();
+        }
+        Ok(seq)
+    }
+
+    /// Why normal commits are refused now, if they are.
+    pub fn trouble(&self) -> Option<StoreError> {
+        if !self.trouble.load(Ordering::Acquire) {
+            return None;
+        }
+        self.state.lock().mode.error()
+    }
+
+    /// The last sequence number given out.
+    pub fn last_seq(&self) -> u64 {
+        self.state.lock().next_seq - 1
+    }
+
+    /// Everything that waits, without blocking.
+    pub fn take(&self) -> Vec<Job> {
+        std::mem::take(&mut self.state.lock().jobs)
+    }
+
+    /// Blocks until something waits. `None`: stopped, and nothing waits. An empty list: the disk is full, time to look again.
+    /// `spare` is an emptied list to reuse.
+    pub fn wait(&self, mut spare: Vec<Job>) -> Option<Vec<Job>> {
+        let mut state = self.state.lock();
+        loop {
+            if !state.jobs.is_empty() {
+                std::mem::swap(&mut state.jobs, &mut spare);
+                return Some(spare);
+            }
+            if state.stop {
+                return None;
+            }
+            state.writer_waits = true;
+            if matches!(state.mode, Mode::DiskFull) {
+                let timed_out = self.work.wait_for(&mut state, PROBE_INTERVAL).timed_out();
+                state.writer_waits = false;
+                if timed_out && state.jobs.is_empty() && !state.stop {
+                    return Some(spare);
+                }
+            } else {
+                self.work.wait(&mut state);
+            }
+        }
+    }
+
+    /// Changes the mode and takes what waits, in one step. A final mode stays.
+    pub fn set_mode(&self, mode: Mode) -> Vec<Job> {
+        let mut state = self.state.lock();
+        let is_final = matches!(state.mode, Mode::Failed(_) | Mode::Closed);
+        // A store that was closed may still turn out to have failed.
+        if !is_final || matches!((&state.mode, &mode), (Mode::Closed, Mode::Failed(_))) {
+            state.mode = mode;
+        }
+        self.trouble
+            .store(!matches!(state.mode, Mode::Open), Ordering::Release);
+        let jobs = std::mem::take(&mut state.jobs);
+        drop(state);
+        // The writer waits in another way while the disk is full.
+        self.work.notify_one();
+        jobs
+    }
+
+    /// Changes the mode without touching what waits: the writer keeps it or not by itself.
+    pub fn refuse_new(&self, mode: Mode) {
+        let mut state = self.state.lock();
+        if matches!(state.mode, Mode::Open | Mode::DiskFull) {
+            state.mode = mode;
+            self.trouble.store(true, Ordering::Release);
+        }
+        drop(state);
+        self.work.notify_one();
+    }
+
+    /// Whether the disk is full.
+    pub fn is_disk_full(&self) -> bool {
+        self.trouble.load(Ordering::Acquire) && matches!(self.state.lock().mode, Mode::DiskFull)
+    }
+
+    /// Takes no more commits; the writer finishes what waits.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        if !matches!(state.mode, Mode::Failed(_)) {
+            state.mode = Mode::Closed;
+        }
+        self.trouble.store(true, Ordering::Release);
+    }
+
+    /// Lets the writer end once nothing waits.
+    pub fn stop(&self) {
+        self.state.lock().stop = true;
+        self.work.notify_all();
+    }
+}

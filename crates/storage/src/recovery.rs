@@ -1,0 +1,232 @@
+//! Opening a data directory: the catalogue, then the journal since the last checkpoint, idempotently. Reads no segment but the batch
+//! headers of large appends since then, so that a start does not grow with the data.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::catalog::{Catalog, TopicRow};
+use crate::checkpoint::POSITION_KEY;
+use crate::config::StoreOptions;
+use crate::core::Core;
+use crate::datadir;
+use crate::error::OpenError;
+use crate::fs::Fs;
+use crate::journal::format::{Body, JournalOp, Place};
+use crate::journal::{self, Journal, ReplayError};
+use crate::meta::{self, MetaStore, Overlay};
+use crate::partition::Partition;
+use crate::partition::row::partition_key;
+use crate::store::{Inner, Tuning};
+use crate::topic::TopicId;
+use crate::writer::Writer;
+
+/// Opens a store, ready for its first commit.
+pub(crate) fn open(
+    fs: Arc<dyn Fs>,
+    dir: &Path,
+    options: StoreOptions,
+    tuning: Tuning,
+    stepped: bool,
+) -> Result<Inner, OpenError> {
+    let data_dir = datadir::open(&*fs, dir)?;
+    let io_error = |source: io::Error| OpenError::Io {
+        path: dir.to_owned(),
+        source,
+    };
+    let damaged = |reason: String| OpenError::Damaged {
+        path: dir.to_owned(),
+        reason,
+    };
+    let meta = fs
+        .open_meta(&datadir::meta_dir(dir))
+        .map_err(|e| match e.kind() {
+            io::ErrorKind::Other => damaged(format!("the catalogue cannot be opened: {e}")),
+            _ => io_error(e),
+        })?;
+    let position = read_position(&*meta).map_err(io_error)?;
+    let core = Core::new(fs.clone(), dir.to_owned(), options, position);
+    let inner = Inner {
+        core: Arc::new(core),
+        meta,
+        overlay: Mutex::new(Overlay::default()),
+        catalog: Catalog::default(),
+        partitions: RwLock::new(HashMap::new()),
+        writer: Mutex::new(Writer::new()),
+        garbage: Mutex::default(),
+        dead_rows: Mutex::default(),
+        checkpointing: Mutex::default(),
+        cluster_id: data_dir.cluster_id,
+        tuning,
+        stepped,
+        lock: Mutex::new(Some(data_dir.lock)),
+    };
+    inner.load_catalog().map_err(damaged)?;
+    let journal_dir = datadir::journal_dir(dir);
+    let found = journal::replay(&*fs, &journal_dir, position, |seq, ops| {
+        inner.replay(seq, ops)
+    })
+    .map_err(|e| match e {
+        ReplayError::Io(e) if e.kind() == io::ErrorKind::InvalidData => damaged(e.to_string()),
+        ReplayError::Io(e) => io_error(e),
+        ReplayError::Unknown(reason) => damaged(reason),
+    })?;
+    if found.torn_bytes > 0 {
+        tracing::warn!(
+            bytes = found.torn_bytes,
+            "the journal ended in commits that were not whole, and so were never acknowledged: cut"
+        );
+    }
+    inner.core.queue.restart_after(found.last_seq);
+    if found.replayed > 0 || !found.stale.is_empty() {
+        tracing::info!(commits = found.replayed, "recovered from the journal");
+        inner.checkpoint().map_err(|e| match e {
+            crate::checkpoint::CheckpointError::Io(e) => io_error(e),
+            other => damaged(format!("checkpoint after recovery: {other}")),
+        })?;
+        let touched: Vec<Arc<Partition>> = inner.partitions.read().values().cloned().collect();
+        for partition in touched {
+            partition.cut_files().map_err(io_error)?;
+        }
+    }
+    let journal =
+        Journal::start(fs, &journal_dir, found, tuning.journal_file_bytes).map_err(io_error)?;
+    {
+        let mut writer = inner.writer.lock();
+        writer.start(journal);
+        writer
+            .make_reserve(&inner.core, tuning.reserve_bytes)
+            .map_err(io_error)?;
+    }
+    Ok(inner)
+}
+
+fn read_position(meta: &dyn MetaStore) -> io::Result<u64> {
+    let Some(value) = meta.get(meta::CHECKPOINT, POSITION_KEY)? else {
+        return Ok(0);
+    };
+    let bytes = value.try_into().map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the checkpoint's position is not 8 bytes",
+        )
+    })?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+impl Inner {
+    fn load_catalog(&self) -> Result<(), String> {
+        let rows = self
+            .meta
+            .scan(meta::TOPICS, b"")
+            .map_err(|e| format!("the topics cannot be read: {e}"))?;
+        let mut topics = Vec::with_capacity(rows.len());
+        for (key, value) in rows {
+            let id = TopicId::from_slice(&key).map_err(|e| format!("a topic's key: {e}"))?;
+            let row: TopicRow =
+                postcard::from_bytes(&value).map_err(|e| format!("row of topic {id}: {e}"))?;
+            topics.push(row.topic(id));
+        }
+        self.catalog.fill(topics);
+        Ok(())
+    }
+
+    /// Does a commit of the journal again. `false`: its bytes were never synced and are not there, so it ends the journal.
+    fn replay(&self, seq: u64, ops: Vec<JournalOp>) -> io::Result<bool> {
+        for op in &ops {
+            if let JournalOp::Append(
+                place,
+                Body::Segment {
+                    len,
+                    crc,
+                    synced: false,
+                },
+            ) = op
+                && let Some(partition) = self.partition_for_replay(place)?
+                && !partition.has_bytes(place, *len, *crc)
+            {
+                return Ok(false);
+            }
+        }
+        for op in ops {
+            match op {
+                JournalOp::Append(place, body) => {
+                    if let Some(partition) = self.partition_for_replay(&place)? {
+                        partition.replay(seq, &place, body)?;
+                    }
+                }
+                JournalOp::Meta { tree, key, value } => {
+                    self.overlay
+                        .lock()
+                        .put(tree, key.clone(), seq, value.clone(), seq - 1);
+                    match tree {
+                        meta::TOPICS => self.replay_topic(&key, value.as_deref())?,
+                        meta::LOG_STARTS => self.replay_log_start(&key, value.as_deref()),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// `None`: the topic is deleted, which a catalogue that is ahead of the journal may know already.
+    fn partition_for_replay(&self, place: &Place) -> io::Result<Option<Arc<Partition>>> {
+        let key = (place.topic, place.partition);
+        if let Some(partition) = self.partitions.read().get(&key) {
+            return Ok(Some(partition.clone()));
+        }
+        let names = self.catalog.lock();
+        let loaded = self
+            .load_partition(&names, &place.topic, place.partition)
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+        if let Some(partition) = &loaded {
+            self.partitions.write().insert(key, partition.clone());
+        }
+        Ok(loaded)
+    }
+
+    fn replay_topic(&self, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        let invalid = |e: String| io::Error::new(io::ErrorKind::InvalidData, e);
+        let id = TopicId::from_slice(key).map_err(|e| invalid(format!("a topic's key: {e}")))?;
+        let mut names = self.catalog.lock();
+        match value {
+            Some(value) => {
+                let row: TopicRow = postcard::from_bytes(value)
+                    .map_err(|e| invalid(format!("row of topic {id}: {e}")))?;
+                let (topic, label) = row.topic(id);
+                self.catalog.put(&mut names, Arc::new(topic), label);
+            }
+            None => {
+                if let Some(topic) = self.catalog.remove(&mut names, &id) {
+                    let mut partitions = self.partitions.write();
+                    for index in 0..topic.partitions {
+                        self.dead_rows.lock().push(partition_key(&id, index));
+                        if let Some(partition) = partitions.remove(&(id, index)) {
+                            partition.mark_deleted(true);
+                            partition.clear();
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A partition that is loaded later reads its start from the tree.
+    fn replay_log_start(&self, key: &[u8], value: Option<&[u8]>) {
+        let partitions = self.partitions.read();
+        let partition = partitions
+            .values()
+            .find(|p| partition_key(p.topic(), p.index()) == key);
+        let start = value
+            .and_then(|v| v.try_into().ok())
+            .map(i64::from_be_bytes);
+        if let (Some(partition), Some(start)) = (partition, start) {
+            partition.replay_start(start);
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! Group commit: everything that waits is written at once, synced at once, and then everybody is told at once.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use crate::core::Core;
+use crate::error::StoreError;
+use crate::fs::{File, OpenMode, is_disk_full};
+use crate::journal::Journal;
+use crate::journal::format::{self, Body, JournalOp};
+use crate::partition::{Partition, PendingAppend};
+use crate::progress::Stage;
+use crate::queue::{Job, Mode, QueuedOp};
+use crate::store::Inner;
+
+/// Journal bytes of one group, about: bounds the latency of its first commit.
+const GROUP_BYTES: usize = 4 << 20;
+/// Set aside so that topics can still be deleted on a full disk.
+const RESERVE_BYTES: usize = 1 << 20;
+const RESERVE_NAME: &str = "reserve";
+
+/// What the writer alone has.
+pub(crate) struct Writer {
+    /// Started at the end of recovery, before the first commit.
+    journal: Option<Journal>,
+    buffer: Vec<u8>,
+    /// Batches in memory, oldest first: (partition, how many batches).
+    cached: VecDeque<(Arc<Partition>, usize)>,
+    reserved: bool,
+}
+
+/// Why a group was not kept.
+enum GroupError {
+    DiskFull,
+    Failed(String),
+}
+
+impl GroupError {
+    /// An error before anything reached the journal.
+    fn before_journal(what: &str, e: &io::Error) -> GroupError {
+        if is_disk_full(e) {
+            GroupError::DiskFull
+        } else {
+            GroupError::Failed(format!("{what}: {e}"))
+        }
+    }
+}
+
+impl Writer {
+    pub fn new() -> Writer {
+        Writer {
+            journal: None,
+            buffer: Vec::new(),
+            cached: VecDeque::new(),
+            reserved: false,
+        }
+    }
+
+    pub fn start(&mut self, journal: Journal) {
+        self.journal = Some(journal);
+    }
+
+    /// Makes everything durable that the journal has, for a journal that is not synced per commit.
+    pub fn sync_journal(&self) -> io::Result<()> {
+        self.journal.as_ref().map_or(Ok(()), Journal::sync_all)
+    }
+
+    /// Makes the reserve, or finds it. An error says that there is no room.
+    pub fn make_reserve(&mut self, core: &Core, reserve: usize) -> io::Result<()> {
+        let path = core.dir.join(RESERVE_NAME);
+        let file = match core.fs.open(&path, OpenMode::Write) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                core.fs.open(&path, OpenMode::Truncate)?
+            }
+            other => other?,
+        };
+        if file.len()? < reserve as u64 {
+            file.write_at(0, &[&vec![0; reserve]])?;
+            file.sync_data()?;
+        }
+        self.reserved = true;
+        Ok(())
+    }
+
+    fn release_reserve(&mut self, core: &Core) -> bool {
+        let was = std::mem::take(&mut self.reserved);
+        was && core.fs.remove_file(&core.dir.join(RESERVE_NAME)).is_ok()
+    }
+
+    fn journal(&mut self) -> &mut Journal {
+        self.journal
+            .as_mut()
+            .expect("the journal is started before the first commit")
+    }
+
+    /// Writes a group; everything up to its last commit is then kept as far as `core` promises.
+    fn write_group(&mut self, core: &Core, jobs: &[Job]) -> Result<(), GroupError> {
+        write_large(core, jobs)?;
+        let records: Vec<(u64, Vec<JournalOp>)> = jobs
+            .iter()
+            .map(|job| {
+                let ops = job.ops.iter().map(|op| journal_op(op, core.synced()));
+                (job.seq, ops.collect())
+            })
+            .collect();
+        let len = records.iter().map(|(_, ops)| format::record_len(ops)).sum();
+        let last = jobs.last().map_or(0, |j| j.seq);
+        let released = core.released.load(Ordering::Acquire);
+        let mut reserved = self.journal().reserve(len, released);
+        if reserved.as_ref().is_err_and(is_disk_full) && self.release_reserve(core) {
+            reserved = self.journal().reserve(len, released);
+        }
+        let file_id =
+            reserved.map_err(|e| GroupError::before_journal("making a journal file", &e))?;
+        self.buffer.clear();
+        for (seq, ops) in &records {
+            format::encode_record(&mut self.buffer, file_id, *seq, ops);
+        }
+        let journal = self
+            .journal
+            .as_mut()
+            .expect("the journal is started before the first commit");
+        journal
+            .write(&self.buffer, last)
+            .map_err(|e| GroupError::Failed(format!("writing the journal: {e}")))?;
+        // One huge group must not hold its memory for ever.
+        if self.buffer.capacity() > 2 * GROUP_BYTES {
+            self.buffer = Vec::new();
+        }
+        core.since_checkpoint
+            .fetch_add(len as u64, Ordering::Relaxed);
+        if core.synced() {
+            core.queue.progress.publish(Stage::Written, last);
+            self.journal()
+                .sync()
+                .map_err(|e| GroupError::Failed(format!("syncing the journal: {e}")))?;
+        }
+        Ok(())
+    }
+
+    /// Bounds the memory of recent batches: the oldest go first, whatever partition they are of.
+    fn evict(&mut self, core: &Core) {
+        while core.cached.load(Ordering::Relaxed) > core.options.cache_bytes {
+            let Some((partition, count)) = self.cached.front_mut() else {
+                return;
+            };
+            let evicted = partition.evict(*count);
+            if evicted < *count && !partition.is_deleted() && partition.has_unflushed() {
+                *count -= evicted;
+                core.background.ask(|w| w.flush = true);
+                return;
+            }
+            self.cached.pop_front();
+        }
+    }
+}
+
+fn journal_op(op: &QueuedOp, synced: bool) -> JournalOp {
+    match op {
+        QueuedOp::Meta(op) => op.clone(),
+        QueuedOp::Append(append) => {
+            let body = if append.is_large() {
+                Body::Segment {
+                    len: append.bytes.len() as u32,
+                    crc: crc32c::crc32c(&append.bytes),
+                    synced,
+                }
+            } else {
+                Body::Inline(append.bytes.clone())
+            };
+            JournalOp::Append(append.place, body)
+        }
+    }
+}
+
+fn appends(jobs: &[Job]) -> impl Iterator<Item = &PendingAppend> {
+    jobs.iter()
+        .flat_map(|job| &job.ops)
+        .filter_map(|op| match op {
+            QueuedOp::Append(append) => Some(append),
+            QueuedOp::Meta(_) => None,
+        })
+}
+
+/// Neighbouring bytes for one file.
+struct Run<'a> {
+    partition: &'a Arc<Partition>,
+    segment: i64,
+    position: u64,
+    end: u64,
+    bytes: Vec<&'a Bytes>,
+}
+
+/// Large appends go to their segments, and are synced there, before the journal names them.
+fn write_large(core: &Core, jobs: &[Job]) -> Result<(), GroupError> {
+    let mut runs: Vec<Run<'_>> = Vec::new();
+    for append in appends(jobs).filter(|a| a.is_large()) {
+        let place = &append.place;
+        let end = place.position + append.bytes.len() as u64;
+        let neighbour = runs.iter_mut().rev().find(|r| {
+            r.segment == place.segment
+                && r.end == place.position
+                && Arc::ptr_eq(r.partition, &append.partition)
+        });
+        match neighbour {
+            Some(run) => {
+                run.bytes.push(&append.bytes);
+                run.end = end;
+            }
+            None => runs.push(Run {
+                partition: &append.partition,
+                segment: place.segment,
+                position: place.position,
+                end,
+                bytes: vec![&append.bytes],
+            }),
+        }
+    }
+    let mut written: Vec<(u64, i64, Arc<dyn File>)> = Vec::new();
+    for run in &runs {
+        let bufs: Vec<&[u8]> = run.bytes.iter().map(|b| &b[..]).collect();
+        let write = || {
+            let file = run.partition.writable(run.segment)?;
+            file.write_at(run.position, &bufs)?;
+            Ok(file)
+        };
+        let file = write().map_err(|e| GroupError::before_journal("writing a segment", &e))?;
+        let key = (run.partition.uid(), run.segment);
+        if !written.iter().any(|(p, s, _)| (*p, *s) == key) {
+            written.push((key.0, key.1, file));
+        }
+        core.since_checkpoint
+            .fetch_add((run.end - run.position) / 16, Ordering::Relaxed);
+    }
+    if core.synced() {
+        for (_, _, file) in &written {
+            file.sync_data()
+                .map_err(|e| GroupError::Failed(format!("syncing a segment: {e}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// The first jobs whose journal bytes fit a group; at least one.
+fn group_len(jobs: &[Job]) -> usize {
+    let mut bytes = 0;
+    for (i, job) in jobs.iter().enumerate() {
+        for op in &job.ops {
+            bytes += match op {
+                QueuedOp::Append(a) if a.is_large() => 128,
+                QueuedOp::Append(a) => a.bytes.len() + 128,
+                QueuedOp::Meta(op) => op.encoded_len(),
+            };
+        }
+        if bytes > GROUP_BYTES {
+            return (i + 1).max(1);
+        }
+    }
+    jobs.len()
+}
+
+impl Inner {
+    /// The writer thread's life.
+    pub(crate) fn write_loop(&self) {
+        let mut spare = Vec::new();
+        while let Some(jobs) = self.core.queue.wait(spare) {
+            spare = self.write_jobs(jobs);
+        }
+    }
+
+    /// Writes what waits, for a store without threads. Returns whether anything waited.
+    pub(crate) fn step_writer(&self) -> bool {
+        let jobs = self.core.queue.take();
+        let any = !jobs.is_empty();
+        if any || self.core.queue.is_disk_full() {
+            self.write_jobs(jobs);
+        }
+        any
+    }
+
+    /// Returns the emptied list.
+    fn write_jobs(&self, mut jobs: Vec<Job>) -> Vec<Job> {
+        let mut writer = self.writer.lock();
+        if self.core.queue.is_disk_full() && self.has_room(&mut writer) {
+            tracing::info!("there is room on the disk again: writes are taken");
+            self.core.queue.set_mode(Mode::Open);
+        }
+        let mut done = 0;
+        while done < jobs.len() {
+            let len = group_len(&jobs[done..]);
+            let group = &jobs[done..done + len];
+            match writer.write_group(&self.core, group) {
+                Ok(()) => self.publish(&mut writer, group),
+                Err(e) => {
+                    let failed = jobs.split_off(done);
+                    self.fail(e, failed);
+                    break;
+                }
+            }
+            done += len;
+        }
+        jobs.clear();
+        jobs
+    }
+
+    /// Whether a full disk has room again.
+    fn has_room(&self, writer: &mut Writer) -> bool {
+        let room = self.core.fs.available_bytes(&self.core.dir);
+        let wanted = 2 * self.tuning.reserve_bytes as u64 + self.tuning.journal_file_bytes;
+        // Where it cannot be told, trying tells.
+        if room.is_ok_and(|r| r < wanted) {
+            return false;
+        }
+        writer
+            .make_reserve(&self.core, self.tuning.reserve_bytes)
+            .is_ok()
+    }
+
+    fn publish(&self, writer: &mut Writer, group: &[Job]) {
+        for append in appends(group) {
+            append
+                .partition
+                .advance_high_watermark(append.place.next_offset);
+            writer
+                .cached
+                .push_back((append.partition.clone(), append.count));
+        }
+        let mut woken: Option<u64> = None;
+        for append in appends(group) {
+            if woken != Some(append.partition.uid()) {
+                append.partition.wake_watchers();
+                woken = Some(append.partition.uid());
+            }
+        }
+        let last = group.last().map_or(0, |j| j.seq);
+        let progress = &self.core.queue.progress;
+        progress.publish(Stage::Written, last);
+        progress.publish(Stage::Durable, last);
+        writer.evict(&self.core);
+        let since = self.core.since_checkpoint.load(Ordering::Relaxed);
+        let due = since >= self.core.options.checkpoint_bytes;
+        let unflushed = self.core.unflushed.load(Ordering::Relaxed);
+        let full = unflushed > self.core.options.cache_bytes / 2;
+        self.core.background.ask(|w| {
+            w.dirty = true;
+            w.checkpoint |= due;
+            w.flush |= full;
+        });
+    }
+
+    /// Takes back a group and all that came after it, and stops taking commits for as long as the cause lasts.
+    fn fail(&self, cause: GroupError, mut jobs: Vec<Job>) {
+        let (mode, error) = match cause {
+            GroupError::DiskFull => (Mode::DiskFull, StoreError::DiskFull),
+            GroupError::Failed(reason) => {
+                (Mode::Failed(reason.clone()), StoreError::Failed(reason))
+            }
+        };
+        tracing::error!(commits = jobs.len(), %error, "commits are not kept");
+        let outcome_unknown = matches!(error, StoreError::Failed(_));
+        jobs.extend(self.core.queue.set_mode(mode));
+        let (Some(first), Some(last)) = (jobs.first().map(|j| j.seq), jobs.last().map(|j| j.seq))
+        else {
+            return;
+        };
+        // After a failed sync the journal may hold them nevertheless; the store is read-only from here, so nothing takes their place.
+        if !outcome_unknown {
+            for append in appends(&jobs) {
+                let mut log = append.partition.lock();
+                append
+                    .partition
+                    .roll_back_locked(&mut log, append.place.base_offset);
+            }
+            self.roll_back_meta(first);
+        }
+        self.core.queue.progress.fail(first, last, &error);
+    }
+}
+
+/// The reserve of a real data directory.
+pub(crate) const DEFAULT_RESERVE: usize = RESERVE_BYTES;
