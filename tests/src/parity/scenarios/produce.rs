@@ -138,12 +138,7 @@ pub async fn bad_batches(both: &mut Both) -> anyhow::Result<()> {
             .await;
         }
     }
-    both.call::<ProduceRequest>("null records", 9, |side| {
-        let mut request = produce(side, 9, &topic, 0, Bytes::new());
-        request.topic_data[0].partition_data[0].records = None;
-        request
-    })
-    .await;
+    // Null records are left out: Kafka never answers them.
     read_back(both, &topic).await;
     Ok(())
 }
