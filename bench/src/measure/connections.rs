@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::raw::{batch, produce_frame};
-use super::{Meter, Sample, Scene, end_offsets, higher, lower};
+use super::{Meter, Sample, Scene, WARM_UP_SHARE, end_offsets, higher, lower};
 use crate::stats::percentile_ms;
 
 const CONNECTIONS: i32 = 50;
@@ -20,25 +20,20 @@ const FULL: Duration = Duration::from_secs(8);
 pub async fn run(scene: &Scene, partitions: i32) -> Result<Vec<Sample>> {
     let server = scene.server(partitions).await?;
     let batch = batch(1, RECORD_BYTES);
+    let frames = (0..CONNECTIONS)
+        .map(|number| produce_frame(number % partitions, batch.clone()))
+        .collect::<Result<Vec<_>>>()?;
     let length = scene.time(FULL).max(Duration::from_secs(1));
+    let warm_up = closed_loop(&server.address, &frames, length / WARM_UP_SHARE).await?;
     let meter = Meter::start(&server)?;
-    let until = Instant::now() + length;
-    let mut tasks = tokio::task::JoinSet::new();
-    for number in 0..CONNECTIONS {
-        let frame = produce_frame(number % partitions, batch.clone())?;
-        tasks.spawn(one_connection(server.address.clone(), frame, until));
-    }
-    let mut times = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        times.extend(done??);
-    }
+    let mut times = closed_loop(&server.address, &frames, length).await?;
     let (wall, cpu) = meter.stop()?;
     let mut connection = Connection::connect(server.address.clone()).await?;
     let kept = end_offsets(&mut connection, partitions).await?;
+    let answered = warm_up.len() + times.len();
     ensure!(
-        kept == times.len() as i64,
-        "{kept} records are kept of {}",
-        times.len()
+        kept == answered as i64,
+        "{kept} records are kept of {answered}"
     );
     Ok(vec![
         higher("requests", "per s", times.len() as f64 / wall),
@@ -46,6 +41,20 @@ pub async fn run(scene: &Scene, partitions: i32) -> Result<Vec<Sample>> {
         lower("p50", "ms", percentile_ms(&mut times, 50.0)),
         lower("p99", "ms", percentile_ms(&mut times, 99.0)),
     ])
+}
+
+/// Every connection sends its frame again and again; the time of each request.
+async fn closed_loop(address: &str, frames: &[Bytes], length: Duration) -> Result<Vec<Duration>> {
+    let until = Instant::now() + length;
+    let mut tasks = tokio::task::JoinSet::new();
+    for frame in frames {
+        tasks.spawn(one_connection(address.to_owned(), frame.clone(), until));
+    }
+    let mut times = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        times.extend(done??);
+    }
+    Ok(times)
 }
 
 async fn one_connection(address: String, frame: Bytes, until: Instant) -> Result<Vec<Duration>> {

@@ -12,7 +12,7 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::{Meter, Sample, Scene, TOPIC, higher, lower};
+use super::{Meter, Sample, Scene, TOPIC, WARM_UP_SHARE, higher, lower};
 use crate::payload::Payload;
 use crate::process::{disk_bytes, resident_bytes};
 
@@ -83,27 +83,33 @@ pub async fn run(scene: &Scene, load: Load) -> Result<Vec<Sample>> {
     let gigabytes = count as f64 * load.size as f64 / 1e9;
     let millions = count as f64 / 1e6;
 
+    let warm_up = (count / u64::from(WARM_UP_SHARE)).max(1);
+    let producing = |count: u64| {
+        let address = server.address.clone();
+        tokio::task::spawn_blocking(move || produce(&address, load, count))
+    };
+    let consuming = |count: u64| {
+        let address = server.address.clone();
+        tokio::task::spawn_blocking(move || consume(&address, load, count))
+    };
+    producing(warm_up).await??;
     let meter = Meter::start(&server)?;
-    let address = server.address.clone();
-    tokio::task::spawn_blocking(move || produce(&address, load, count)).await??;
+    producing(count).await??;
     let (wall, cpu) = meter.stop()?;
     let resident = resident_bytes(server.pid())?;
     let disk = disk_bytes(&server.data_dir());
+    let payload = (count + warm_up) as f64 * load.size as f64;
     let mut samples = vec![
         higher("produce", "MB/s", gigabytes * 1e3 / wall),
         lower("produce CPU", "s/GB", cpu / gigabytes),
         lower("produce CPU", "s per million", cpu / millions),
         lower("resident, loaded", "MB", resident as f64 / 1e6),
-        lower(
-            "disk",
-            "bytes per payload byte",
-            disk as f64 / gigabytes / 1e9,
-        ),
+        lower("disk", "bytes per payload byte", disk as f64 / payload),
     ];
 
+    consuming(warm_up).await??;
     let meter = Meter::start(&server)?;
-    let address = server.address.clone();
-    tokio::task::spawn_blocking(move || consume(&address, load, count)).await??;
+    consuming(count).await??;
     let (wall, cpu) = meter.stop()?;
     samples.extend([
         higher("consume", "MB/s", gigabytes * 1e3 / wall),

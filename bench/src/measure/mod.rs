@@ -21,6 +21,8 @@ pub mod raw;
 
 /// The topic of every measurement.
 pub const TOPIC: &str = "bench";
+/// One part in so many of a load goes before it, unmeasured: a JVM has compiled what it needs by then, and caches are warm.
+pub const WARM_UP_SHARE: u32 = 4;
 /// How long a new topic may take to be usable.
 const TOPIC_DEADLINE: Duration = Duration::from_secs(20);
 

@@ -15,7 +15,7 @@ use kafka_protocol::protocol::{Encodable, Request, StrBytes};
 use ottla_client::Connection;
 use ottla_codec::records::{BatchBuilder, Record};
 
-use super::{Meter, Sample, Scene, TOPIC, end_offsets, higher, lower};
+use super::{Meter, Sample, Scene, TOPIC, WARM_UP_SHARE, end_offsets, higher, lower};
 use crate::payload::Payload;
 use crate::stats::percentile_ms;
 
@@ -83,20 +83,19 @@ pub async fn run(scene: &Scene) -> Result<Vec<Sample>> {
     let batch = batch(RECORDS, RECORD_BYTES);
     let gigabytes = total as f64 * batch.len() as f64 / 1e9;
 
-    let meter = Meter::start(&server)?;
-    let mut times = each_connection(&server.address, {
+    let warm_up = (batches / u64::from(WARM_UP_SHARE)).max(1);
+    let writing = |batches: u64| {
         let batch = batch.clone();
         move |stream, partitions| write(stream, partitions, &batch, batches)
-    })
-    .await?;
+    };
+    each_connection(&server.address, writing(warm_up)).await?;
+    let meter = Meter::start(&server)?;
+    let mut times = each_connection(&server.address, writing(batches)).await?;
     let (wall, cpu) = meter.stop()?;
     let mut connection = Connection::connect(server.address.clone()).await?;
     let kept = end_offsets(&mut connection, PARTITIONS).await?;
-    ensure!(
-        kept == total as i64 * RECORDS,
-        "{kept} records are kept of {}",
-        total as i64 * RECORDS
-    );
+    let sent = (batches + warm_up) as i64 * i64::from(CONNECTIONS) * RECORDS;
+    ensure!(kept == sent, "{kept} records are kept of {sent}");
     let mut samples = vec![
         higher("produce", "MB/s", gigabytes * 1e3 / wall),
         lower("produce CPU", "s/GB", cpu / gigabytes),
@@ -104,11 +103,11 @@ pub async fn run(scene: &Scene) -> Result<Vec<Sample>> {
     ];
 
     let length = batch.len();
+    let reading =
+        |batches: u64| move |stream, partitions| read(stream, partitions, length, batches);
+    each_connection(&server.address, reading(warm_up)).await?;
     let meter = Meter::start(&server)?;
-    each_connection(&server.address, move |stream, partitions| {
-        read(stream, partitions, length, batches)
-    })
-    .await?;
+    each_connection(&server.address, reading(batches)).await?;
     let (wall, cpu) = meter.stop()?;
     samples.extend([
         higher("fetch", "MB/s", gigabytes * 1e3 / wall),

@@ -37,7 +37,7 @@ const KEYS: &[&str] = &[
 fn key_of(value: &Value) -> Option<(&'static str, &Value)> {
     KEYS.iter()
         .find_map(|key| value.get(*key).map(|name| (*key, name)))
-        .filter(|(_, name)| **name != Value::from(""))
+        .filter(|(_, name)| name.as_str() != Some(""))
 }
 
 fn walk(path: String, ottla: &Value, kafka: &Value, out: &mut Vec<Difference>) {

@@ -9,7 +9,7 @@ mod cluster;
 mod configs;
 mod fetch;
 mod group_offsets;
-pub mod groups;
+pub(super) mod groups;
 mod list_offsets;
 mod metadata;
 mod produce;
