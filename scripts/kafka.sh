@@ -17,8 +17,14 @@ verb=$1 port=$2 dir=$3
 shift 3
 export KAFKA_OPTS="${KAFKA_HEAP_OPTS:--Xms256m -Xmx512m} ${KAFKA_OPTS:-}"
 
+# A port that nobody listens on now.
 free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    local candidate
+    while :; do
+        candidate=$((20000 + RANDOM % 12000))
+        (exec 3<>"/dev/tcp/127.0.0.1/$candidate") 2>/dev/null || break
+    done
+    echo "$candidate"
 }
 
 prepare() {

@@ -33,7 +33,7 @@ install_package() {
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $2 >&2
     elif have brew; then
         say "installing $3 (for $1)"
-        brew install $3 >&2
+        brew install "$3" >&2
     else
         fail "'$1' is missing, and neither apt-get nor brew is here to install it (Debian: $2, Homebrew: $3)"
     fi

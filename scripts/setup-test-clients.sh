@@ -23,6 +23,11 @@ made() { echo "$stamp" >"$cache/$1.stamp"; }
 setup_kcat() { install_package kcat kcat kcat; }
 
 setup_java() {
+    # macOS has a `java` that only says where to get one; Homebrew keeps its own out of the PATH.
+    if [ "$(uname)" = Darwin ] && ! java -version >/dev/null 2>&1; then
+        brew install openjdk@17 >&2
+        fail "Java is installed now: put $(brew --prefix openjdk@17)/bin into your PATH, then run this again"
+    fi
     install_package java openjdk-17-jdk-headless openjdk@17
     install_package javac openjdk-17-jdk-headless openjdk@17
     install_package mvn maven maven
@@ -52,6 +57,10 @@ setup_python() {
 
 setup_go() {
     install_package go golang-go go
+    # From 1.21 on Go fetches by itself the toolchain that go.mod asks for.
+    case "$(go env GOVERSION)" in
+    go1.[0-9] | go1.[0-9].* | go1.1[0-9]* | go1.20*) fail "$(go version) is too old: install Go 1.21 or later" ;;
+    esac
     local sources
     sources=$(find tests/go -name '*.go' -o -name go.mod -o -name go.sum | sort)
     # shellcheck disable=SC2086 # file names without spaces
