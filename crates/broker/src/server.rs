@@ -10,6 +10,7 @@ use ottla_storage::Store;
 use ottla_storage::fs::OsFs;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::accept::Acceptor;
 use crate::background;
@@ -53,6 +54,7 @@ pub enum StartError {
 pub struct Broker {
     state: Arc<BrokerState>,
     connections: Arc<Connections>,
+    tasks: TaskTracker,
     data_dir: PathBuf,
     listeners: Vec<(String, SocketAddr)>,
 }
@@ -85,10 +87,11 @@ impl Broker {
             .map(|b| (b.name.to_string(), b.address))
             .collect();
         let connections = Arc::new(Connections::default());
-        serve(&state, &connections, bound);
+        let tasks = serve(&state, &connections, bound);
         Ok(Broker {
             state,
             connections,
+            tasks,
             data_dir,
             listeners,
         })
@@ -139,11 +142,13 @@ impl Broker {
         Ok(())
     }
 
-    /// Stops as a crash would, without a checkpoint or answers, and waits until no request is under way any more.
+    /// Stops as a crash would, without a checkpoint or answers, and waits until nothing uses the store any more:
+    /// another broker may then open the data directory.
     pub async fn abort(self) {
-        let connections = self.connections.clone();
+        let (connections, tasks) = (self.connections.clone(), self.tasks.clone());
         drop(self);
         connections.none_left().await;
+        tasks.wait().await;
     }
 }
 
@@ -155,7 +160,12 @@ impl Drop for Broker {
 }
 
 /// Starts accepting, and the tasks of the background. All end with the broker's shutdown token.
-fn serve(state: &Arc<BrokerState>, connections: &Arc<Connections>, bound: Vec<Bound>) {
+fn serve(
+    state: &Arc<BrokerState>,
+    connections: &Arc<Connections>,
+    bound: Vec<Bound>,
+) -> TaskTracker {
+    let tasks = TaskTracker::new();
     let settings = state.settings.current();
     let acceptor = Acceptor {
         broker: state.clone(),
@@ -167,10 +177,12 @@ fn serve(state: &Arc<BrokerState>, connections: &Arc<Connections>, bound: Vec<Bo
         },
     };
     for listener in bound {
-        tokio::spawn(acceptor.clone().run(listener.name, listener.listener));
+        tasks.spawn(acceptor.clone().run(listener.name, listener.listener));
     }
-    tokio::spawn(background::close_idle(state.clone(), connections.clone()));
-    tokio::spawn(background::retention(state.clone()));
+    tasks.spawn(background::close_idle(state.clone(), connections.clone()));
+    tasks.spawn(background::retention(state.clone()));
+    tasks.close();
+    tasks
 }
 
 /// Opens the store, which reads and writes files, off the runtime's threads.
