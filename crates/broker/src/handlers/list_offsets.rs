@@ -63,7 +63,7 @@ pub(crate) fn handle(
                     } else {
                         find(ctx, &topics, &topic.name.0, asked, read_committed)
                     };
-                    answer(asked.partition_index, found)
+                    answer(ctx.version, asked.partition_index, found)
                 })
                 .collect();
             ListOffsetsTopicResponse::default()
@@ -75,6 +75,7 @@ pub(crate) fn handle(
 }
 
 fn answer(
+    version: i16,
     index: i32,
     found: Result<TimestampOffset, ResponseError>,
 ) -> ListOffsetsPartitionResponse {
@@ -87,7 +88,8 @@ fn answer(
         .with_error_code(error)
         .with_timestamp(at.timestamp)
         .with_offset(at.offset)
-        .with_leader_epoch(at.leader_epoch)
+        // Older versions have no such field, and the encoder refuses to leave it out.
+        .with_leader_epoch(if version >= 4 { at.leader_epoch } else { -1 })
 }
 
 fn find(
