@@ -74,17 +74,17 @@ impl Acceptor {
             peer,
             listener: name.clone(),
         });
-        let (broker, limits) = (self.broker.clone(), self.limits.clone());
+        let (broker, limits, id) = (self.broker.clone(), self.limits.clone(), info.id);
         tokio::spawn(async move {
             let serving = serve(stream, broker, info, place.handle.clone(), limits);
             match guarded(serving).await {
                 Ok(Ok(())) => {}
                 Ok(Err(closed)) if closed.is_ordinary() => {
-                    debug!("connection from {peer} ended: {closed}");
+                    debug!("connection {id} from {peer} ended: {closed}");
                 }
-                Ok(Err(closed)) => info!("closing connection from {peer}: {closed}"),
+                Ok(Err(closed)) => info!("closing connection {id} from {peer}: {closed}"),
                 Err(panic) => error!(
-                    "closing connection from {peer}: a request caused a panic, which is a defect: {panic}"
+                    "closing connection {id} from {peer}: a request caused a panic, which is a defect: {panic}"
                 ),
             }
             drop(place);

@@ -233,3 +233,23 @@ async fn a_stop_ends_waiting_fetches_at_once_and_answers_them() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn who_does_not_read_answers_is_not_read_from_and_nobody_else_suffers() {
+    let running = start(&[]).await;
+    let mut stream = raw(&running).await;
+    // Each request asks for an answer many times its size; none of them is read.
+    let many = frame(&header(18, 0)).repeat(4096);
+    let mut sent = 0usize;
+    while sent < (1 << 30) {
+        let write = tokio::time::timeout(Duration::from_millis(500), stream.write_all(&many));
+        match write.await {
+            Ok(written) => written.unwrap(),
+            Err(_) => break,
+        }
+        sent += many.len();
+    }
+    assert!(sent < (1 << 30), "the broker took a gigabyte of requests");
+    let mut other = running.connect().await;
+    other.call(3, &ApiVersionsRequest::default()).await.unwrap();
+}

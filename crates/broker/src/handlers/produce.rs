@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use ottla_codec::ResponseError;
 use ottla_codec::StrBytes;
 use ottla_codec::messages::produce_response::{
@@ -135,7 +134,7 @@ impl Appends<'_> {
                 let error = ResponseError::UnknownTopicOrPartition;
                 Refusal::new(error, error.to_string())
             })?;
-        let records = request.records.unwrap_or_else(BytesMut::new);
+        let records = request.records.unwrap_or_default();
         let rules = broker.topics.config(topic);
         let header = produce_check::check(self.ctx.version, &records, &rules, self.now_ms)?;
         let append = AppendContext {
