@@ -53,7 +53,7 @@ impl Inner {
         }
     }
 
-    fn note_trouble(&self, what: &str, result: Result<(), CheckpointError>) {
+    pub(crate) fn note_trouble(&self, what: &str, result: Result<(), CheckpointError>) {
         match result {
             Ok(()) | Err(CheckpointError::Store(_)) => {}
             Err(CheckpointError::Io(e)) if is_disk_full(&e) => {

@@ -69,9 +69,9 @@ pub(crate) fn open(fs: &dyn Fs, dir: &Path) -> Result<DataDir, OpenError> {
     for sub in [journal_dir(dir), topics_dir(dir), meta_dir(dir)] {
         if !fs.exists(&sub).map_err(io_error)? {
             fs.create_dir_all(&sub).map_err(io_error)?;
-            fs.sync_dir(dir).map_err(io_error)?;
         }
     }
+    fs.sync_dir(dir).map_err(io_error)?;
     Ok(DataDir { cluster_id, lock })
 }
 

@@ -22,7 +22,8 @@ pub(crate) enum Garbage {
     Segments {
         seq: u64,
         partition: Arc<Partition>,
-        bases: Vec<i64>,
+        /// The log start that was moved.
+        start: i64,
     },
 }
 
@@ -52,8 +53,8 @@ impl Inner {
                     ..
                 } => self.remove_topic(topic, label, loaded),
                 Garbage::Segments {
-                    partition, bases, ..
-                } => self.remove_segments(partition, bases),
+                    partition, start, ..
+                } => self.remove_segments(partition, *start),
             };
             if let Err(e) = result {
                 tracing::warn!(error = %e, "files of deleted data cannot be removed; tried again at the next start");
@@ -88,12 +89,12 @@ impl Inner {
         Ok(())
     }
 
-    fn remove_segments(&self, partition: &Partition, bases: &[i64]) -> io::Result<()> {
+    fn remove_segments(&self, partition: &Partition, start: i64) -> io::Result<()> {
         let _checkpointing = self.checkpointing.lock();
-        for base in bases {
-            self.core.files.forget(partition.uid(), *base);
+        for base in partition.drop_segments(start) {
+            self.core.files.forget(partition.uid(), base);
             for kind in [SegmentFile::Log, SegmentFile::Index, SegmentFile::TimeIndex] {
-                match self.core.fs.remove_file(&partition.path(*base, kind)) {
+                match self.core.fs.remove_file(&partition.path(base, kind)) {
                     Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                     _ => {}
                 }

@@ -21,6 +21,8 @@ mod progress;
 mod queue;
 mod recovery;
 mod retention;
+#[cfg(test)]
+mod simulation;
 pub mod store;
 pub mod topic;
 mod topics;

@@ -1,5 +1,5 @@
-//! Opening a data directory: the catalogue, then the journal since the last checkpoint, idempotently. Reads no segment but the batch
-//! headers of large appends since then, so that a start does not grow with the data.
+//! Opening a data directory: the catalogue, then the journal since the last checkpoint, idempotently. Reads no segment
+//! (but what a store without syncs appended since then), so that a start does not grow with the data.
 
 use std::collections::HashMap;
 use std::io;
@@ -83,11 +83,15 @@ pub(crate) fn open(
     inner.core.queue.restart_after(found.last_seq);
     if found.replayed > 0 || !found.stale.is_empty() {
         tracing::info!(commits = found.replayed, "recovered from the journal");
+        let touched: Vec<Arc<Partition>> = inner.partitions.read().values().cloned().collect();
+        fs.sync_dir(&datadir::topics_dir(dir)).map_err(io_error)?;
+        for partition in &touched {
+            partition.sync_names().map_err(io_error)?;
+        }
         inner.checkpoint().map_err(|e| match e {
             crate::checkpoint::CheckpointError::Io(e) => io_error(e),
             other => damaged(format!("checkpoint after recovery: {other}")),
         })?;
-        let touched: Vec<Arc<Partition>> = inner.partitions.read().values().cloned().collect();
         for partition in touched {
             partition.cut_files().map_err(io_error)?;
         }
@@ -143,6 +147,7 @@ impl Inner {
                     len,
                     crc,
                     synced: false,
+                    ..
                 },
             ) = op
                 && let Some(partition) = self.partition_for_replay(place)?

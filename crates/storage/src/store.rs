@@ -166,6 +166,23 @@ impl Store {
         Ok(Store::with(inner, handles))
     }
 
+    /// A store without threads: whoever waits does the work. For simulation.
+    #[cfg(test)]
+    pub(crate) fn open_stepped(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        options: StoreOptions,
+        tuning: Tuning,
+    ) -> Result<Store, OpenError> {
+        let inner = Inner::shared(recovery::open(fs, dir, options, tuning, true)?);
+        Ok(Store::with(inner, Vec::new()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
     fn with(inner: Arc<Inner>, handles: Vec<thread::JoinHandle<()>>) -> Store {
         let threads = Arc::new(Threads {
             inner: inner.clone(),

@@ -8,6 +8,7 @@ use crate::catalog::{TopicRow, is_legal_name, partition_dir};
 use crate::error::StoreError;
 use crate::garbage::Garbage;
 use crate::meta;
+use crate::partition::row::partition_key;
 use crate::queue::Kind;
 use crate::store::{Change, Commit, Inner};
 use crate::topic::{NewTopic, Topic, TopicId};
@@ -129,6 +130,9 @@ impl Inner {
         let mut names = self.catalog.lock();
         let touched = self.overlay.lock().rollback(from);
         for (tree, key) in touched {
+            if tree == meta::LOG_STARTS {
+                self.restore_log_start(&key);
+            }
             let Ok(id) = TopicId::from_slice(&key) else {
                 continue;
             };
@@ -153,6 +157,30 @@ impl Inner {
                 }
                 Err(e) => tracing::error!(topic = %id, error = %e, "a topic's row cannot be read"),
             }
+        }
+    }
+}
+
+impl Inner {
+    /// A move of a log's start was not kept.
+    fn restore_log_start(&self, key: &[u8]) {
+        let start = match self.get(meta::LOG_STARTS, key) {
+            Ok(value) => value
+                .and_then(|v| v[..].try_into().ok())
+                .map_or(0, i64::from_be_bytes),
+            Err(e) => {
+                tracing::error!(error = %e, "a log start cannot be read");
+                return;
+            }
+        };
+        let partitions = self.partitions.read();
+        let found = partitions
+            .values()
+            .find(|p| partition_key(p.topic(), p.index()) == key);
+        if let Some(partition) = found {
+            let mut log = partition.lock();
+            partition.set_log_start(&mut log, start);
+            log.start_seq = 0;
         }
     }
 }

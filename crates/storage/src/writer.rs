@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use ottla_codec::batch::{HEADER_LEN, LOG_OVERHEAD};
 
 use crate::core::Core;
 use crate::error::StoreError;
@@ -168,6 +169,7 @@ fn journal_op(op: &QueuedOp, synced: bool) -> JournalOp {
                     len: append.bytes.len() as u32,
                     crc: crc32c::crc32c(&append.bytes),
                     synced,
+                    headers: headers_of(append),
                 }
             } else {
                 Body::Inline(append.bytes.clone())
@@ -175,6 +177,18 @@ fn journal_op(op: &QueuedOp, synced: bool) -> JournalOp {
             JournalOp::Append(append.place, body)
         }
     }
+}
+
+/// The headers of an append's batches, one after the other.
+fn headers_of(append: &PendingAppend) -> Bytes {
+    let mut headers = Vec::with_capacity(append.count * HEADER_LEN);
+    let mut rest = &append.bytes[..];
+    while let Some(header) = rest.get(..HEADER_LEN) {
+        headers.extend_from_slice(header);
+        let len = i32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+        rest = rest.get(LOG_OVERHEAD + len as usize..).unwrap_or(&[]);
+    }
+    Bytes::from(headers)
 }
 
 fn appends(jobs: &[Job]) -> impl Iterator<Item = &PendingAppend> {
@@ -251,7 +265,7 @@ fn group_len(jobs: &[Job]) -> usize {
     for (i, job) in jobs.iter().enumerate() {
         for op in &job.ops {
             bytes += match op {
-                QueuedOp::Append(a) if a.is_large() => 128,
+                QueuedOp::Append(a) if a.is_large() => 128 + a.count * HEADER_LEN,
                 QueuedOp::Append(a) => a.bytes.len() + 128,
                 QueuedOp::Meta(op) => op.encoded_len(),
             };

@@ -5,13 +5,15 @@
 //! record  CRC32C u32 (seeded with the file id; of what follows) | payload length u32 | sequence u64 | payload: ops
 //! op      1 inline append  | 2 append whose bytes are in the segment, synced | 3 the same, not synced | 4 put | 5 delete
 //! append  topic id [16] | partition i32 | base offset i64 | next offset i64 | segment i64 | position u64 | now i64
-//!         | max timestamp i64 | length u32 | inline: bytes; else CRC32C u32 of the bytes
+//!         | max timestamp i64 | length u32 | inline: bytes; else CRC32C u32 of the bytes,
+//!         | count u32 | the batches' headers, 61 bytes each
 //! put     tree u8 | key length u32 | key | value length u32 | value
 //! delete  tree u8 | key length u32 | key
 //! ```
 //! Files are recycled: the id in the CRC's seed keeps a record of an earlier life from being taken for one of this.
 
 use bytes::Bytes;
+use ottla_codec::batch;
 
 use crate::meta::TreeId;
 use crate::topic::TopicId;
@@ -43,11 +45,12 @@ pub(crate) struct Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Body {
     Inline(Bytes),
-    /// In the segment already.
+    /// In the segment already. `headers` are those of its batches, one after the other, so that recovery reads no segment.
     Segment {
         len: u32,
         crc: u32,
         synced: bool,
+        headers: Bytes,
     },
 }
 
@@ -104,7 +107,7 @@ impl JournalOp {
     pub fn encoded_len(&self) -> usize {
         match self {
             JournalOp::Append(_, Body::Inline(bytes)) => APPEND_LEN + bytes.len(),
-            JournalOp::Append(_, Body::Segment { .. }) => APPEND_LEN + 4,
+            JournalOp::Append(_, Body::Segment { headers, .. }) => APPEND_LEN + 8 + headers.len(),
             JournalOp::Meta { key, value, .. } => {
                 6 + key.len() + value.as_ref().map_or(0, |v| 4 + v.len())
             }
@@ -130,7 +133,12 @@ impl JournalOp {
                 out.extend_from_slice(&len.to_le_bytes());
                 match body {
                     Body::Inline(bytes) => out.extend_from_slice(bytes),
-                    Body::Segment { crc, .. } => out.extend_from_slice(&crc.to_le_bytes()),
+                    Body::Segment { crc, headers, .. } => {
+                        out.extend_from_slice(&crc.to_le_bytes());
+                        let count = (headers.len() / batch::HEADER_LEN) as u32;
+                        out.extend_from_slice(&count.to_le_bytes());
+                        out.extend_from_slice(headers);
+                    }
                 }
             }
             JournalOp::Meta { tree, key, value } => {
@@ -168,6 +176,11 @@ impl JournalOp {
                         len,
                         crc: r.u32()?,
                         synced: kind == 2,
+                        headers: {
+                            let count = r.u32()? as usize;
+                            let len = count.checked_mul(batch::HEADER_LEN)?;
+                            Bytes::copy_from_slice(r.take(len)?)
+                        },
                     }
                 };
                 Some(JournalOp::Append(place, body))
@@ -274,6 +287,7 @@ mod tests {
                     len: 70_000,
                     crc: 1,
                     synced: true,
+                    headers: Bytes::from_static(&[9; 61]),
                 },
             ),
             JournalOp::Meta {

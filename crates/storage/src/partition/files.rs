@@ -82,11 +82,10 @@ impl Partition {
         }
         self.core.files.forget(self.uid, base);
         let fs = &self.core.fs;
-        if !fs.exists(&self.dir)? {
-            fs.create_dir_all(&self.dir)?;
-            if let Some(parent) = self.dir.parent() {
-                fs.sync_dir(parent)?;
-            }
+        fs.create_dir_all(&self.dir)?;
+        // Also when it was there: a process that was killed may have made it without this.
+        if let Some(parent) = self.dir.parent() {
+            fs.sync_dir(parent)?;
         }
         for kind in KINDS {
             fs.open(&self.path(base, kind), OpenMode::Truncate)?;
@@ -103,6 +102,14 @@ impl Partition {
             s.fresh = false;
         }
         Ok(file)
+    }
+
+    /// Makes the names of files durable that a killed process may have made without a sync.
+    pub(crate) fn sync_names(&self) -> io::Result<()> {
+        if self.core.fs.exists(&self.dir)? {
+            self.core.fs.sync_dir(&self.dir)?;
+        }
+        Ok(())
     }
 
     /// Cuts what a crash left behind the known end of the last segment. For a partition just loaded.

@@ -307,18 +307,24 @@ impl Log {
             segment.index.truncate(offset);
         }
         self.state.truncate(offset);
+        // What is left and not in memory is durable long since.
+        self.last_seq = self.ring.back().map_or(0, |c| c.seq);
         (freed, unflushed)
+    }
+
+    /// How many segments end at or below `start`, the active one not counted.
+    pub fn segments_below(&self, start: i64) -> usize {
+        self.segments
+            .iter()
+            .skip(1)
+            .take_while(|s| s.base_offset <= start)
+            .count()
     }
 
     /// Forgets segments that end at or below `start`, all but the active one. Returns their base offsets, and (bytes, bytes not in a
     /// file) that left memory.
     pub fn drop_segments_below(&mut self, start: i64) -> (Vec<i64>, usize, usize) {
-        let count = self
-            .segments
-            .iter()
-            .skip(1)
-            .take_while(|s| s.base_offset <= start)
-            .count();
+        let count = self.segments_below(start);
         let dropped: Vec<i64> = self
             .segments
             .drain(..count)

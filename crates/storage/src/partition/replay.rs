@@ -8,7 +8,6 @@ use ottla_codec::batch::{BatchHeader, HEADER_LEN};
 
 use super::files::SegmentFile;
 use super::log::Log;
-use super::walk::Walk;
 use super::{LARGE_APPEND, Partition};
 use crate::journal::format::{Body, Place};
 
@@ -41,14 +40,18 @@ impl Partition {
     pub(crate) fn replay(&self, seq: u64, place: &Place, body: Body) -> io::Result<()> {
         let headers = match &body {
             Body::Inline(bytes) => headers_of(bytes)?,
-            Body::Segment { len, .. } => self.headers_in_file(place, *len),
+            Body::Segment { headers, .. } => parse_headers(headers)?,
         };
         let mut log = self.lock();
         let state_end = log.state_end;
         for header in headers.iter().filter(|h| h.base_offset >= state_end) {
             log.state.appended(header, place.now_ms);
         }
-        log.state_end = log.state_end.max(place.next_offset);
+        if log.state_end < place.next_offset {
+            // The rows of a checkpoint that a crash cut short may differ in age: this one is written again.
+            log.state_end = place.next_offset;
+            self.mark_dirty(&mut log);
+        }
         if place.next_offset <= log.end {
             return Ok(());
         }
@@ -95,7 +98,7 @@ impl Partition {
                 self.flush()?;
                 self.evict(usize::MAX);
                 log = self.lock();
-                place_in_file(&mut log, &headers, place, len);
+                place_in_file(&mut log, &headers, len);
                 log.last_seq = seq;
             }
         }
@@ -105,31 +108,9 @@ impl Partition {
         self.advance_high_watermark(place.next_offset);
         Ok(())
     }
-
-    /// The headers of a large append; none if the file is damaged there, which a reader will be told.
-    fn headers_in_file(&self, place: &Place, len: u32) -> Vec<BatchHeader> {
-        let read = || {
-            let file = self.file(place.segment, SegmentFile::Log)?;
-            let mut walk = Walk::new(&*file, place.position, place.position + u64::from(len));
-            let mut headers = Vec::new();
-            while let Some(batch) = walk.next()? {
-                let mut bytes = [0; HEADER_LEN];
-                file.read_exact_at(batch.position, &mut bytes)?;
-                headers.push(BatchHeader::parse(&bytes).map_err(io::Error::other)?);
-            }
-            Ok::<_, io::Error>(headers)
-        };
-        read().unwrap_or_else(|e| {
-            tracing::error!(
-                topic = %self.topic, partition = self.index, offset = place.base_offset, error = %e,
-                "a large append is damaged"
-            );
-            Vec::new()
-        })
-    }
 }
 
-fn place_in_file(log: &mut Log, headers: &[BatchHeader], place: &Place, len: u32) {
+fn place_in_file(log: &mut Log, headers: &[BatchHeader], len: u32) {
     debug_assert!(len as usize >= LARGE_APPEND);
     let interval = log.config.index_interval_bytes;
     let Some(segment) = log.segments.last_mut() else {
@@ -144,14 +125,14 @@ fn place_in_file(log: &mut Log, headers: &[BatchHeader], place: &Place, len: u32
             interval,
         );
     }
-    if headers.is_empty() {
-        segment.note(
-            place.next_offset - 1,
-            place.max_timestamp,
-            len as usize,
-            interval,
-        );
-    }
+}
+
+/// Headers alone, one after the other.
+fn parse_headers(bytes: &Bytes) -> io::Result<Vec<BatchHeader>> {
+    bytes
+        .chunks(HEADER_LEN)
+        .map(|h| BatchHeader::parse(h).map_err(|e| damaged(e.to_string())))
+        .collect()
 }
 
 fn headers_of(bytes: &Bytes) -> io::Result<Vec<BatchHeader>> {
@@ -176,10 +157,7 @@ impl Partition {
     pub(crate) fn replay_start(&self, start: i64) {
         let mut log = self.lock();
         self.set_log_start(&mut log, start);
-        let (dropped, bytes, unflushed) = log.drop_segments_below(start);
-        self.forget_bytes(bytes, unflushed);
-        if !dropped.is_empty() {
-            self.mark_dirty(&mut log);
-        }
+        drop(log);
+        self.drop_segments(start);
     }
 }

@@ -129,11 +129,13 @@ impl Partition {
         let Some(target) = retained_from(&segments, end, &config, now_ms) else {
             return Ok(0);
         };
-        if target <= log.start && target != log.end {
+        let active_goes = target == log.end && log.segments.last().is_some_and(|s| s.size > 0);
+        if target <= log.start && !active_goes {
             return Ok(0);
         }
-        if target == log.end {
+        if active_goes {
             log.open_segment(target, now_ms);
+            self.mark_dirty(&mut log);
         }
         let (_, segments) = self.move_start(store, &mut log, target)?;
         Ok(segments)
@@ -153,19 +155,30 @@ impl Partition {
         let seq = store.commit_changes(vec![change], Kind::FreesSpace)?;
         self.set_log_start(log, target);
         log.start_seq = seq;
-        let (dropped, bytes, unflushed) = log.drop_segments_below(target);
-        self.forget_bytes(bytes, unflushed);
-        let count = dropped.len();
+        // The segments go when the move is durable: until then it may be taken back.
+        let count = log.segments_below(target);
         if count > 0 {
-            self.mark_dirty(log);
             store.garbage.lock().push(Garbage::Segments {
                 seq,
                 partition: self.arc(),
-                bases: dropped,
+                start: target,
             });
             self.core.background.ask(|w| w.garbage = true);
         }
         Ok((seq, count))
+    }
+}
+
+impl Partition {
+    /// Forgets segments below `start`, whose move is durable. Returns their base offsets: their files can go.
+    pub(crate) fn drop_segments(&self, start: i64) -> Vec<i64> {
+        let mut log = self.lock();
+        let (dropped, bytes, unflushed) = log.drop_segments_below(start);
+        self.forget_bytes(bytes, unflushed);
+        if !dropped.is_empty() {
+            self.mark_dirty(&mut log);
+        }
+        dropped
     }
 }
 
