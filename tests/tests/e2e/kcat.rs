@@ -151,7 +151,7 @@ fn kcat_reports_a_message_that_is_too_large() {
     let broker = Broker::start();
     let server = broker.bootstrap();
     let topic = unique("large");
-    let near = vec![b'x'; 999_000];
+    let near = vec![b'x'; 600_000];
     kcat(&server, &["-P", "-t", &topic], &near).success();
     let above = vec![b'x'; 1_100_000];
     let said = kcat(

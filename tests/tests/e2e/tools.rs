@@ -311,9 +311,11 @@ fn kafka_dump_log_reads_the_segment_files() {
     let mut broker = Broker::start();
     let topic = unique("dump");
     let server = broker.bootstrap();
+    // Batches enough for several entries of the index, one per 4 KiB.
     for codec in ["none", "zstd"] {
-        let args = ["-P", "-t", &topic, "-z", codec, "-K", ":"];
-        kcat(&server, &args, numbers(0..200).as_bytes()).success();
+        let mut args = vec!["-P", "-t", &topic, "-z", codec, "-K", ":"];
+        args.extend(["-X", "batch.num.messages=100"]);
+        kcat(&server, &args, numbers(0..2000).as_bytes()).success();
     }
     // What is still in memory or in the journal reaches its segment when the broker stops.
     broker.terminate();
@@ -330,8 +332,8 @@ fn kafka_dump_log_reads_the_segment_files() {
     assert!(dumped.contains("Log starting offset: 0"), "{dumped}");
     assert!(!dumped.contains("isvalid: false"), "{dumped}");
     assert!(dumped.contains("compresscodec: zstd"), "{dumped}");
-    assert!(dumped.contains("offset: 399 "), "{dumped}");
-    assert!(dumped.contains("key: k199 payload: v199"), "{dumped}");
+    assert!(dumped.contains("offset: 3999 "), "{dumped}");
+    assert!(dumped.contains("key: k1999 payload: v1999"), "{dumped}");
     if broker.target() == Target::Ottla {
         for index in [".index", ".timeindex"] {
             let file = segment.replace(".log", index);
