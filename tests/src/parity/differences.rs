@@ -16,7 +16,242 @@ pub struct Accepted {
 }
 
 /// The table.
-pub const ACCEPTED: &[Accepted] = &[];
+pub const ACCEPTED: &[Accepted] = &[
+    Accepted {
+        api: "DeleteGroups",
+        step: "groups::description: delete what is not there",
+        path: "results[]",
+        reason: "A group that is named twice in a DeleteGroups request is answered twice; Kafka answers once.",
+    },
+    Accepted {
+        api: "ApiVersions",
+        step: "cluster::versions*",
+        path: "api_keys*",
+        reason: "ApiVersions lists the APIs, versions and features that Ottla implements, and no others.",
+    },
+    Accepted {
+        api: "ApiVersions",
+        step: "cluster::versions*",
+        path: "*features*",
+        reason: "ApiVersions lists the APIs, versions and features that Ottla implements, and no others.",
+    },
+    Accepted {
+        api: "Produce",
+        step: "*",
+        path: "*.error_message",
+        reason: "A refused batch comes with a message in every case; Kafka sends null for most errors.",
+    },
+    Accepted {
+        api: "Produce",
+        step: "*",
+        path: "*.log_start_offset",
+        reason: "A refused batch is answered with log start offset -1; Kafka fills in the real one for some errors.",
+    },
+    Accepted {
+        api: "Produce",
+        step: "produce::bad_batches: magic 3",
+        path: "*.error_code",
+        reason: "A batch of an unknown magic is INVALID_RECORD, not CORRUPT_MESSAGE: it is not damaged.",
+    },
+    Accepted {
+        api: "Produce",
+        step: "produce::bad_batches: transactional batch*",
+        path: "*.error_code",
+        reason: "A transactional batch is INVALID_RECORD while transactions are not supported; Kafka says TRANSACTIONAL_ID_AUTHORIZATION_FAILED.",
+    },
+    Accepted {
+        api: "Produce",
+        step: "produce::bad_batches: unknown codec",
+        path: "*.error_code",
+        reason: "An unknown codec is UNSUPPORTED_COMPRESSION_TYPE; Kafka says UNKNOWN_SERVER_ERROR.",
+    },
+    Accepted {
+        api: "Produce",
+        step: "produce::bad_batches: garbage compressed",
+        path: "*.error_code",
+        reason: "A compressed body that cannot be read is INVALID_RECORD; Kafka says UNKNOWN_SERVER_ERROR.",
+    },
+    Accepted {
+        api: "*",
+        step: "produce::bad_batches: bytes after the batch",
+        path: "*",
+        reason: "Bytes after the last whole batch are refused (INVALID_RECORD); Kafka drops them without a word.",
+    },
+    Accepted {
+        api: "*",
+        step: "produce::bad_batches: *sequence*",
+        path: "*.base_offset",
+        reason: "Bytes after the last whole batch are refused (INVALID_RECORD); Kafka drops them without a word.",
+    },
+    Accepted {
+        api: "Fetch",
+        step: "produce::bad_batches: read back",
+        path: "*",
+        reason: "Bytes after the last whole batch are refused (INVALID_RECORD); Kafka drops them without a word.",
+    },
+    Accepted {
+        api: "Produce",
+        step: "produce::bad_batches: batch cut short",
+        path: "*.error_code",
+        reason: "A batch that is cut short is CORRUPT_MESSAGE; Kafka finds no batch in it and says INVALID_RECORD.",
+    },
+    Accepted {
+        api: "*",
+        step: "produce::good_batches: a base offset*",
+        path: "*",
+        reason: "The base offset that a producer sends is not looked at, since the broker sets it; Kafka wants 0.",
+    },
+    Accepted {
+        api: "Fetch",
+        step: "produce::good_batches: read back",
+        path: "*",
+        reason: "The base offset that a producer sends is not looked at, since the broker sets it; Kafka wants 0.",
+    },
+    Accepted {
+        api: "*",
+        step: "produce::timestamps: LogAppendTime from a client",
+        path: "*",
+        reason: "A batch that claims LogAppendTime is INVALID_TIMESTAMP; Kafka takes it when it is not compressed.",
+    },
+    Accepted {
+        api: "*",
+        step: "produce::timestamps: descending times",
+        path: "*.base_offset",
+        reason: "A batch that claims LogAppendTime is INVALID_TIMESTAMP; Kafka takes it when it is not compressed.",
+    },
+    Accepted {
+        api: "Fetch",
+        step: "produce::timestamps: read back",
+        path: "*",
+        reason: "A batch that claims LogAppendTime is INVALID_TIMESTAMP; Kafka takes it when it is not compressed.",
+    },
+    Accepted {
+        api: "Produce",
+        step: "produce::bad_requests: internal topic",
+        path: "*.error_code",
+        reason: "There are no internal topics: groups and offsets are not kept in topics, and the names are ordinary ones.",
+    },
+    Accepted {
+        api: "CreateTopics",
+        step: "topics::refused_creation: an internal topic",
+        path: "*",
+        reason: "There are no internal topics: groups and offsets are not kept in topics, and the names are ordinary ones.",
+    },
+    Accepted {
+        api: "Produce",
+        step: "producers::sequences: *duplicate*",
+        path: "*.log_append_time_ms",
+        reason: "A duplicate of a CreateTime batch is answered with append time -1, as its original was; Kafka answers a time.",
+    },
+    Accepted {
+        api: "Produce",
+        step: "producers::sequences: a negative epoch",
+        path: "*.error_code",
+        reason: "A producer id with a negative epoch is INVALID_RECORD; Kafka says INVALID_PRODUCER_EPOCH.",
+    },
+    Accepted {
+        api: "Fetch",
+        step: "fetch::offsets_and_limits: limit*",
+        path: "*.records[]",
+        reason: "A fetch answers whole batches; Kafka may cut the last one short, and clients throw that part away.",
+    },
+    Accepted {
+        api: "Fetch",
+        step: "fetch::bad_partitions*",
+        path: "*.aborted_transactions",
+        reason: "A partition with an error has a null list of aborted transactions; Kafka sends an empty one.",
+    },
+    Accepted {
+        api: "Fetch",
+        step: "fetch::bad_partitions: last fetched epoch",
+        path: "*",
+        reason: "The last fetched epoch is not looked at: only followers send it, and there are none.",
+    },
+    Accepted {
+        api: "ListOffsets",
+        step: "list_offsets::bad_partitions: a partition twice",
+        path: "*",
+        reason: "A partition that is asked for twice is refused twice; Kafka merges the two.",
+    },
+    Accepted {
+        api: "DescribeTopicPartitions",
+        step: "metadata::described_partitions*",
+        path: "*authorized_operations",
+        reason: "A topic that does not exist has no authorised operations.",
+    },
+    Accepted {
+        api: "DescribeGroups",
+        step: "groups::two_members*",
+        path: "*.member_assignment",
+        reason: "While a group rebalances, its members show no assignment; Kafka shows the last one.",
+    },
+    Accepted {
+        api: "*",
+        step: "*",
+        path: "*<file.delete.delay.ms>*",
+        reason: "`file.delete.delay.ms` is 0: the space of deleted segments is given back at once.",
+    },
+    Accepted {
+        api: "*",
+        step: "*",
+        path: "*<min.insync.replicas>*",
+        reason: "`min.insync.replicas` is a default; Kafka sets it on the cluster when it formats its directory.",
+    },
+    Accepted {
+        api: "DescribeConfigs",
+        step: "configs::broker_configs: all of the broker's",
+        path: "*",
+        reason: "The broker's settings are those of Ottla: docs/SETTINGS.md lists them.",
+    },
+    Accepted {
+        api: "DescribeConfigs",
+        step: "configs::broker_configs: a group",
+        path: "*",
+        reason: "There are no settings of groups and of client metrics: both belong to protocols that are not supported yet.",
+    },
+    Accepted {
+        api: "DescribeConfigs",
+        step: "configs::broker_configs: client metrics",
+        path: "*",
+        reason: "There are no settings of groups and of client metrics: both belong to protocols that are not supported yet.",
+    },
+    Accepted {
+        api: "ListConfigResources",
+        step: "configs::resources*",
+        path: "*",
+        reason: "There are no loggers that clients could set.",
+    },
+    Accepted {
+        api: "CreatePartitions",
+        step: "topics::partitions: unknown topic",
+        path: "*.error_message",
+        reason: "An unknown topic comes with a message; Kafka sends null.",
+    },
+    Accepted {
+        api: "IncrementalAlterConfigs",
+        step: "*: unknown operation",
+        path: "*.error_code",
+        reason: "An unknown operation is INVALID_REQUEST; Kafka says UNKNOWN_SERVER_ERROR.",
+    },
+    Accepted {
+        api: "IncrementalAlterConfigs",
+        step: "*: unknown operation",
+        path: "*.error_message",
+        reason: "An unknown operation is INVALID_REQUEST; Kafka says UNKNOWN_SERVER_ERROR.",
+    },
+    Accepted {
+        api: "IncrementalAlterConfigs",
+        step: "*: unknown broker config",
+        path: "*.error_code",
+        reason: "An unknown broker setting is refused with INVALID_REQUEST; Kafka keeps it for plug-ins that might read it.",
+    },
+    Accepted {
+        api: "IncrementalAlterConfigs",
+        step: "*: unknown broker config",
+        path: "*.error_message",
+        reason: "An unknown broker setting is refused with INVALID_REQUEST; Kafka keeps it for plug-ins that might read it.",
+    },
+];
 
 /// What is compared by nature only up to a name, as the documentation says it.
 pub const NOT_COMPARED: &[&str] = &[

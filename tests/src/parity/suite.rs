@@ -48,8 +48,9 @@ pub async fn run(ottla: &str, kafka: &str, filter: &str) -> anyhow::Result<Outco
     let mut used = BTreeSet::new();
     let mut tasks = tokio::task::JoinSet::new();
     let mut waiting = ALL.iter().filter(|(name, _)| name.contains(filter));
+    let mut at_a_time = 1;
     loop {
-        while tasks.len() < AT_A_TIME {
+        while tasks.len() < at_a_time {
             let Some((name, scenario)) = waiting.next() else {
                 break;
             };
@@ -62,6 +63,7 @@ pub async fn run(ottla: &str, kafka: &str, filter: &str) -> anyhow::Result<Outco
         let Some(done) = tasks.join_next().await else {
             break;
         };
+        at_a_time = AT_A_TIME;
         let (name, both, result) = done?;
         if let Err(error) = result {
             outcome.failed.push(format!("{name}: {error:#}"));

@@ -63,7 +63,7 @@ pub(crate) fn handle(
                     .with_resource_type(kind)
                     .with_resource_name(name);
                 match outcome.and_then(|_| kept.clone()) {
-                    Ok(()) => response,
+                    Ok(()) => response.with_error_message(None),
                     Err(refusal) => response
                         .with_error_code(refusal.error.code())
                         .with_error_message(Some(StrBytes::from_string(refusal.message))),

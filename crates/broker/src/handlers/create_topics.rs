@@ -139,7 +139,7 @@ fn failure(refusal: &Refusal) -> CreatableTopicResult {
 }
 
 fn success(settings: &Settings, version: i16, created: &Created) -> CreatableTopicResult {
-    let result = CreatableTopicResult::default();
+    let result = CreatableTopicResult::default().with_error_message(None);
     if version < 5 {
         return result;
     }

@@ -12,7 +12,8 @@ const CONTROLLERS: i8 = 2;
 
 /// What may be done with a cluster, as bits of Kafka's operation codes: create 5, alter 7, describe 8, cluster action 9,
 /// describe configs 10, alter configs 11, idempotent write 12. Without an authorizer everybody may.
-const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
+pub(super) const CLUSTER_OPERATIONS: i32 =
+    1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
 /// Handles one request.
 pub(crate) fn handle(

@@ -10,8 +10,10 @@ use ottla_coordinator::groups::{DescribedGroup, GroupState};
 use crate::context::RequestContext;
 use crate::reply::Reply;
 
-/// Operations on a group as a bit set: read (3), delete (6), describe (8).
-const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8;
+/// Operations on a group as a bit set: read (3), delete (6), describe (8), describe configs (10), alter configs (11).
+const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+/// From this version on an unknown group is an error (KIP-1043); before that it is dead.
+const FIRST_WITH_ERRORS: i16 = 6;
 /// Not asked for.
 const NO_OPERATIONS: i32 = i32::MIN;
 
@@ -39,6 +41,8 @@ pub(crate) fn handle(
             .map(|(i, group)| match &described {
                 Ok(all) => match &all[i] {
                     Some(found) => describe(group, found).with_authorized_operations(operations),
+                    // Where an unknown group is an error, it has no operations either.
+                    None if version >= FIRST_WITH_ERRORS => unknown(version, group),
                     None => unknown(version, group).with_authorized_operations(operations),
                 },
                 Err(error) => WireGroup::default()
@@ -68,12 +72,11 @@ fn describe(group: &GroupId, described: &DescribedGroup) -> WireGroup {
         .with_members(members.collect())
 }
 
-/// From v6 an unknown group is an error (KIP-1043); before that it is dead.
 fn unknown(version: i16, group: &GroupId) -> WireGroup {
     let dead = WireGroup::default()
         .with_group_id(group.clone())
         .with_group_state(StrBytes::from_static_str(GroupState::Dead.name()));
-    if version < 6 {
+    if version < FIRST_WITH_ERRORS {
         return dead;
     }
     let message = format!("Group {} not found.", &***group);

@@ -18,7 +18,7 @@ use crate::topics::validate_name;
 
 /// What may be done with a topic, as bits of Kafka's operation codes: read 3, write 4, create 5, delete 6, alter 7, describe 8,
 /// describe configs 10, alter configs 11. Without an authorizer everybody may.
-const TOPIC_OPERATIONS: i32 =
+pub(super) const TOPIC_OPERATIONS: i32 =
     1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 
 /// Handles one request.

@@ -9,7 +9,7 @@ use crate::context::RequestContext;
 use crate::reply::Reply;
 
 /// The one type of group there is.
-const CLASSIC: &str = "Classic";
+const CLASSIC: &str = "classic";
 
 const STATES: [GroupState; 5] = [
     GroupState::Empty,

@@ -11,6 +11,8 @@ use ottla_codec::messages::metadata_response::{
 use ottla_codec::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
 use ottla_storage::{Commit, Topic, TopicId, Topics};
 
+use super::describe_cluster::CLUSTER_OPERATIONS;
+use super::describe_topic_partitions::TOPIC_OPERATIONS;
 use crate::context::RequestContext;
 use crate::errors;
 use crate::reply::Reply;
@@ -53,6 +55,16 @@ pub(crate) fn handle(ctx: &RequestContext, request: MetadataRequest) -> Reply<Me
                 .collect()
         }
     };
+    let mut answers: Vec<MetadataResponseTopic> = answers;
+    if request.include_topic_authorized_operations {
+        for topic in answers.iter_mut().filter(|topic| topic.error_code == 0) {
+            topic.topic_authorized_operations = TOPIC_OPERATIONS;
+        }
+    }
+    let cluster_operations = match request.include_cluster_authorized_operations {
+        true => CLUSTER_OPERATIONS,
+        false => NO_OPERATIONS,
+    };
     let (host, port) = ctx.broker.advertised(&ctx.connection.listener);
     let response = MetadataResponse::default()
         .with_brokers(vec![
@@ -65,7 +77,7 @@ pub(crate) fn handle(ctx: &RequestContext, request: MetadataRequest) -> Reply<Me
         .with_cluster_id(Some(ctx.broker.cluster.cluster_id.clone()))
         .with_controller_id(BrokerId(node))
         .with_topics(answers)
-        .with_cluster_authorized_operations(NO_OPERATIONS);
+        .with_cluster_authorized_operations(cluster_operations);
     match created.into_iter().max() {
         None => Reply::Now(response),
         Some(last) => Reply::later(when_created(ctx, last, response)),

@@ -23,7 +23,7 @@ pub type Scenario =
 
 macro_rules! scenarios {
     ($($module:ident: $($name:ident),+;)+) => {
-        /// Every scenario by name.
+        /// Every scenario by name. The first runs alone, before the others.
         pub const ALL: &[(&str, Scenario)] = &[$($(
             (concat!(stringify!($module), "::", stringify!($name)), |both| Box::pin($module::$name(both))),
         )+)+];
@@ -31,6 +31,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    groups: listing;
     produce: good_batches, bad_batches, bad_requests, timestamps, compacted_topics, sizes, compression, append_time;
     producers: ids, sequences;
     fetch: each_version, offsets_and_limits, bad_partitions, sessions, waiting;
