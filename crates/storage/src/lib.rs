@@ -5,6 +5,7 @@
 
 mod block_on;
 mod catalog;
+pub mod check;
 mod checkpoint;
 pub mod config;
 mod core;
@@ -28,6 +29,7 @@ pub mod topic;
 mod topics;
 mod writer;
 
+pub use check::{CheckReport, Problem};
 pub use config::{CleanupPolicy, Durability, LogConfig, StoreOptions};
 pub use error::{AppendError, OpenError, ReadError, StoreError};
 pub use partition::{

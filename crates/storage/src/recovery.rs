@@ -101,9 +101,13 @@ pub(crate) fn open(
     {
         let mut writer = inner.writer.lock();
         writer.start(journal);
-        writer
-            .make_reserve(&inner.core, tuning.reserve_bytes)
-            .map_err(io_error)?;
+        match writer.make_reserve(&inner.core, tuning.reserve_bytes) {
+            // Reads and deletions go on a full disk.
+            Err(e) if crate::fs::is_disk_full(&e) => {
+                inner.core.queue.refuse_new(crate::queue::Mode::DiskFull);
+            }
+            other => other.map_err(io_error)?,
+        }
     }
     Ok(inner)
 }

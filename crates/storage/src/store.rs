@@ -178,7 +178,6 @@ impl Store {
         Ok(Store::with(inner, Vec::new()))
     }
 
-    #[cfg(test)]
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.inner
     }

@@ -378,3 +378,23 @@ fn directories_that_cannot_be_used_are_refused_by_name() {
         Err(OpenError::NotOurs { .. })
     ));
 }
+
+#[tokio::test]
+async fn a_check_counts_what_is_sound_and_names_a_flipped_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let topic = create(&store, "t", &[]);
+    let partition = store.partition(&topic.id, 0).unwrap();
+    for _ in 0..10 {
+        append(&store, &partition, &[&[1; 5000]], 1).await;
+    }
+    let report = store.check().unwrap();
+    assert_eq!((report.batches, report.problems.len()), (10, 0));
+    let path = dir.path().join("topics/t-0/00000000000000000000.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[12_000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let report = store.check().unwrap();
+    assert_eq!(report.problems.len(), 1);
+    assert!(report.problems[0].reason.contains("CRC"), "{report:?}");
+}

@@ -27,7 +27,7 @@ mod retention;
 pub(crate) mod row;
 pub(crate) mod walk;
 
-pub(crate) use log::{Log, SegmentTimes, Staged};
+pub(crate) use log::{Log, Segment, SegmentTimes, Staged};
 
 /// From this size on an append's bytes go to their segment before the journal, which then holds their place only; smaller ones are
 /// copied into the journal and reach their segment in the background. A sync of a growing segment costs 0.6-0.9 ms beside the
