@@ -97,10 +97,12 @@ impl Inner {
         let position = self.core.queue.last_seq();
         let dead = std::mem::take(&mut *self.dead_rows.lock());
         let dirty = std::mem::take(&mut *self.core.dirty.lock());
-        if dirty.is_empty() && dead.is_empty() && self.overlay.lock().is_empty() {
-            if position == self.core.released.load(Ordering::Acquire) {
-                return Ok(());
-            }
+        if dirty.is_empty()
+            && dead.is_empty()
+            && self.overlay.lock().is_empty()
+            && position == self.core.released.load(Ordering::Acquire)
+        {
+            return Ok(());
         }
         let captures: Vec<Capture> = dirty.iter().map(|p| p.capture()).collect();
         drop(dirty);

@@ -26,10 +26,12 @@ pub(crate) struct Progress {
     failures: Mutex<Vec<(u64, u64, StoreError)>>,
 }
 
+/// By commit and a number that makes the key unique.
+type Waiters = BTreeMap<(u64, u64), Waker>;
+
 struct Line {
     reached: AtomicU64,
-    /// By commit and a number that makes the key unique.
-    waiters: Mutex<(u64, BTreeMap<(u64, u64), Waker>)>,
+    waiters: Mutex<(u64, Waiters)>,
 }
 
 impl Line {
