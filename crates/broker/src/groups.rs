@@ -7,6 +7,8 @@
 
 mod loading;
 mod producer_ids;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::sync::Arc;
