@@ -78,13 +78,21 @@ impl ProducerContext for Report {
     }
 }
 
-/// Sends as fast as a small client queue lets it, until told to stop; then waits until all is acknowledged.
+/// When producers send.
+#[derive(Default)]
+struct Signals {
+    stop: AtomicBool,
+    /// While the log is read, so that it does not outgrow its reader. What is under way goes on.
+    pause: AtomicBool,
+}
+
+/// Sends some ten thousand records a second until told to stop; then waits until all is acknowledged.
 fn produce(
     bootstrap: String,
     topic: String,
     producer: usize,
     acknowledged: Arc<Acknowledged>,
-    stop: Arc<AtomicBool>,
+    signals: Arc<Signals>,
 ) {
     let client: ThreadedProducer<Report> = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
@@ -106,7 +114,13 @@ fn produce(
     // Two producers share a partition, two have one of their own.
     let partition = producer as i32 % PARTITIONS;
     let mut sequence = 0;
-    while !stop.load(Ordering::Relaxed) {
+    while !signals.stop.load(Ordering::Relaxed) {
+        if signals.pause.load(Ordering::Relaxed) || sequence % 10 == 9 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if signals.pause.load(Ordering::Relaxed) {
+            continue;
+        }
         let text = value(producer, sequence);
         let record = BaseRecord::<(), str, usize>::with_opaque_to(&topic, sequence as usize)
             .partition(partition)
@@ -151,11 +165,11 @@ fn group_settings(bootstrap: &str, group: &str) -> ClientConfig {
 }
 
 /// Consumes in a group and commits often, through every crash.
-fn consume(config: ClientConfig, topic: String, progress: Arc<Progress>, stop: Arc<AtomicBool>) {
+fn consume(config: ClientConfig, topic: String, progress: Arc<Progress>, signals: Arc<Signals>) {
     let consumer: BaseConsumer = config.create().expect("the client's settings are right");
     consumer.subscribe(&[&topic]).expect("a fair topic name");
     let mut unconfirmed = 0;
-    while !stop.load(Ordering::Relaxed) {
+    while !signals.stop.load(Ordering::Relaxed) {
         // An error means that the broker is away; the client comes back by itself.
         if let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) {
             let record = parse(message.payload().expect("no tombstones here"));
@@ -322,22 +336,23 @@ fn what_was_acknowledged_survives_sigkill_under_load_once_and_in_order() {
     let group = unique("crash-group");
     create_topic(&bootstrap, &topic);
 
-    let stop = Arc::new(AtomicBool::new(false));
+    let signals: Arc<Signals> = Arc::default();
     let acknowledged: Vec<Arc<Acknowledged>> = (0..PRODUCERS).map(|_| Arc::default()).collect();
     let progress: Arc<Progress> = Arc::default();
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
     for (producer, acknowledged) in acknowledged.iter().enumerate() {
         let (bootstrap, topic) = (bootstrap.clone(), topic.clone());
-        let (acknowledged, stop) = (Arc::clone(acknowledged), Arc::clone(&stop));
+        let (acknowledged, signals) = (Arc::clone(acknowledged), Arc::clone(&signals));
         threads.push(thread::spawn(move || {
-            produce(bootstrap, topic, producer, acknowledged, stop);
+            produce(bootstrap, topic, producer, acknowledged, signals);
         }));
     }
     for _ in 0..2 {
         let config = group_settings(&bootstrap, &group);
-        let (topic, progress, stop) = (topic.clone(), Arc::clone(&progress), Arc::clone(&stop));
+        let (topic, progress, signals) =
+            (topic.clone(), Arc::clone(&progress), Arc::clone(&signals));
         threads.push(thread::spawn(move || {
-            consume(config, topic, progress, stop)
+            consume(config, topic, progress, signals)
         }));
     }
     let acknowledged_now = || -> Vec<BTreeMap<u64, (i32, i64)>> {
@@ -362,6 +377,7 @@ fn what_was_acknowledged_survives_sigkill_under_load_once_and_in_order() {
         let confirmed = progress.committed.lock().expect("no holder panics").clone();
         before = total(&told);
         broker.restart();
+        signals.pause.store(true, Ordering::Relaxed);
 
         let log = read_all(&bootstrap, &topic);
         assert_kept(&log, &told, round);
@@ -378,9 +394,10 @@ fn what_was_acknowledged_survives_sigkill_under_load_once_and_in_order() {
             let failures = acknowledged.failures.lock().expect("no holder panics");
             assert!(failures.is_empty(), "round {round}: {failures:?}");
         }
+        signals.pause.store(false, Ordering::Relaxed);
     }
 
-    stop.store(true, Ordering::Relaxed);
+    signals.stop.store(true, Ordering::Relaxed);
     for thread in threads {
         thread.join().expect("no client failed");
     }
