@@ -1,8 +1,9 @@
 //! One connection: frames in, ordered replies out, bounded bytes in flight. One task serves it.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use ottla_codec::header::RequestHeader;
 use ottla_codec::produce_removed;
 use ottla_codec::request::RequestError;
 use ottla_codec::response::{Chunk, ResponseBuf};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -142,17 +144,11 @@ impl Connection {
             let freed = total.freed();
             let may_read = stopping.is_none() && self.replies.may_read_more();
             let must_wait = stopping.is_none() && !may_read && self.replies.has_room();
-            let unwritten = !self.replies.output.is_empty();
             tokio::select! {
                 biased;
-                settled = poll_fn(|cx| self.replies.poll_settle(cx)) => settled?,
-                writable = self.stream.writable(), if unwritten => writable?,
-                readable = self.stream.readable(), if may_read => {
-                    readable?;
-                    if !self.read()? {
-                        return Ok(());
-                    }
-                }
+                open = poll_fn(|cx| self.poll_progress(cx, may_read)) => if !open? {
+                    return Ok(());
+                },
                 () = freed, if must_wait => {}
                 ending = &mut ended, if stopping.is_none() => match ending {
                     Ending::Idle => return Err(Closed::Idle),
@@ -164,20 +160,48 @@ impl Connection {
         }
     }
 
+    /// Ready when replies were settled, the socket takes more of them, or requests were read. False at the end of the stream.
+    fn poll_progress(
+        &mut self,
+        cx: &mut Context<'_>,
+        may_read: bool,
+    ) -> Poll<Result<bool, Closed>> {
+        if let Poll::Ready(settled) = self.replies.poll_settle(cx) {
+            return Poll::Ready(settled.map(|()| true));
+        }
+        if !self.replies.output.is_empty()
+            && let Poll::Ready(writable) = self.stream.poll_write_ready(cx)
+        {
+            return Poll::Ready(writable.map(|()| true).map_err(Closed::from));
+        }
+        if may_read {
+            return self.poll_read(cx);
+        }
+        Poll::Pending
+    }
+
     /// Reads what has arrived and carries out the synchronous part of every whole request. False at the end of the stream.
-    fn read(&mut self) -> Result<bool, Closed> {
-        self.handle.active();
+    ///
+    /// Through `AsyncRead`, which takes a read that did not fill its buffer as a sign that the socket is empty: the next
+    /// poll then waits without asking the kernel once more.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Closed>> {
+        let mut open = Poll::Pending;
         for _ in 0..READS_IN_A_ROW {
             let room = self.decoder.reserve_hint(&self.inbound).max(1);
             self.inbound.reserve(room);
             let room = self.inbound.capacity() - self.inbound.len();
-            let n = match self.stream.try_read_buf(&mut self.inbound) {
-                Ok(0) => return Ok(false),
-                Ok(n) => n,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(e.into()),
+            let read = pin!(self.stream.read_buf(&mut self.inbound)).poll(cx);
+            let n = match read {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(false)),
+                Poll::Ready(Ok(n)) => n,
+                Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::Interrupted => {
+                    cx.waker().wake_by_ref();
+                    break;
+                }
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(e.into())),
             };
+            open = Poll::Ready(Ok(true));
             while let Some(frame) = self.decoder.next(&mut self.inbound)? {
                 self.request(frame)?;
             }
@@ -186,11 +210,14 @@ impl Connection {
                 break;
             }
         }
+        if open.is_ready() {
+            self.handle.active();
+        }
         if self.inbound.is_empty() {
             // An idle connection keeps no buffer.
             self.inbound = BytesMut::new();
         }
-        Ok(true)
+        open
     }
 
     fn request(&mut self, mut frame: BytesMut) -> Result<(), Closed> {

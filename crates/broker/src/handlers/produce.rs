@@ -1,7 +1,6 @@
 //! Produce: checks each batch, appends, answers when it is kept as asked.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ottla_codec::ResponseError;
 use ottla_codec::StrBytes;
@@ -11,7 +10,6 @@ use ottla_codec::messages::produce_response::{
 use ottla_codec::messages::{ProduceResponse, TopicName};
 use ottla_codec::produce::{ProducePartition, ProduceRequest, ProduceTopic};
 use ottla_storage::{AppendContext, Appended, Commit, Store, StoreError, Topic};
-use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use crate::context::RequestContext;
@@ -22,15 +20,10 @@ use crate::state::wall_ms;
 
 /// From this version on topics are named by id alone.
 const FIRST_WITH_IDS: i16 = 13;
-/// A commit is waited for at least this long. Kafka's own write is not bound by the request's time-out (that is for
-/// replicas), so a client with a tiny one must not fail here.
-const MIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Handles one request.
 pub(crate) fn handle(ctx: &RequestContext, request: ProduceRequest) -> Reply<ProduceResponse> {
     let acks = request.acks;
-    let wait = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    let deadline = Instant::now() + wait.max(MIN_TIMEOUT);
     let mut appends = Appends {
         ctx,
         acks,
@@ -61,7 +54,7 @@ pub(crate) fn handle(ctx: &RequestContext, request: ProduceRequest) -> Reply<Pro
     match acks {
         0 => Reply::Silent(Box::pin(silent(store, kept, response))),
         _ if kept.is_empty() => Reply::Now(response),
-        _ => Reply::later(answer(store, acks, kept, response, deadline)),
+        _ => Reply::later(answer(store, acks, kept, response)),
     }
 }
 
@@ -182,7 +175,8 @@ fn failed(index: i32, error: ResponseError, message: Option<StrBytes>) -> Partit
         .with_error_message(message)
 }
 
-/// Waits until `commit` is kept as `acks` asks.
+/// Waits until `commit` is kept as `acks` asks, however long that takes: the request's time-out is for replicas, and Kafka
+/// does not bind its own write by it either. A timer for each request would cost more than the answer.
 async fn kept_as_asked(store: &Store, acks: i16, commit: Commit) -> Result<(), StoreError> {
     if acks == -1 {
         store.durable(commit).await
@@ -196,22 +190,20 @@ async fn answer(
     acks: i16,
     kept: Vec<Kept>,
     mut response: ProduceResponse,
-    deadline: Instant,
 ) -> ProduceResponse {
     // Commits are kept in their order: the last one's success is that of all.
     let last = kept.iter().map(|k| k.commit).max();
     let all = match last {
-        Some(last) => timeout_at(deadline, kept_as_asked(&store, acks, last)).await,
+        Some(last) => kept_as_asked(&store, acks, last).await,
         None => return response,
     };
-    if matches!(all, Ok(Ok(()))) {
+    if all.is_ok() {
         return response;
     }
     for one in kept {
-        let error = match timeout_at(deadline, kept_as_asked(&store, acks, one.commit)).await {
-            Ok(Ok(())) => continue,
-            Ok(Err(e)) => errors::store(&e),
-            Err(_) => ResponseError::RequestTimedOut,
+        let error = match kept_as_asked(&store, acks, one.commit).await {
+            Ok(()) => continue,
+            Err(e) => errors::store(&e),
         };
         let place = &mut response.responses[one.topic].partition_responses[one.partition];
         *place = failed(place.index, error, None);
