@@ -34,6 +34,8 @@ pub(crate) struct Target {
     pub offset: i64,
     pub max_bytes: i32,
     pub leader_epoch: i32,
+    /// The epoch of the last record that the reader has; negative for none (KIP-595).
+    pub last_fetched_epoch: i32,
 }
 
 /// What a request asks of its session.
@@ -138,11 +140,12 @@ impl Session {
             .collect()
     }
 
-    /// Whether the answer must hold this partition, given what was told of it last; notes what is told now.
+    /// Whether the answer must hold this partition, given what was told of it last; notes what is told now. What is
+    /// `urgent` (an error, a diverging epoch) is told each time.
     pub fn must_tell(
         &mut self,
         target: &Target,
-        failed: bool,
+        urgent: bool,
         has_records: bool,
         high_watermark: i64,
         log_start_offset: i64,
@@ -156,14 +159,14 @@ impl Session {
             cached.high_watermark != high_watermark || cached.log_start_offset != log_start_offset;
         cached.log_start_offset = log_start_offset;
         // After an error the next good answer is news, whatever it says.
-        cached.high_watermark = if failed { -1 } else { high_watermark };
+        cached.high_watermark = if urgent { -1 } else { high_watermark };
         if has_records {
             self.order.remove(&cached.turn);
             cached.turn = self.next_turn;
             self.next_turn += 1;
             self.order.insert(cached.turn, key);
         }
-        failed || has_records || changed
+        urgent || has_records || changed
     }
 }
 
@@ -303,6 +306,7 @@ mod tests {
             offset,
             max_bytes: 1 << 20,
             leader_epoch: -1,
+            last_fetched_epoch: -1,
         }
     }
 

@@ -2,7 +2,7 @@
 //! batch whose header lies breaks all consumers behind it; so does this, without keeping or copying anything.
 
 use ottla_codec::ResponseError;
-use ottla_codec::batch::{self, BatchHeader, TimestampType};
+use ottla_codec::batch::{self, BatchError, BatchHeader, TimestampType};
 use ottla_codec::compression::Compression;
 use ottla_codec::walk::walk;
 
@@ -24,6 +24,37 @@ pub(crate) struct BatchRefusal {
     pub refusal: Refusal,
     /// Index in the batch, and what is wrong.
     pub records: Vec<(i32, String)>,
+    /// The log's start where Kafka tells it, or -1.
+    pub log_start_offset: i64,
+    /// The request itself is wrong, whatever log it is for.
+    of_request: bool,
+}
+
+impl BatchRefusal {
+    /// A refusal for which no log needs to be looked at.
+    fn of_request(error: ResponseError, message: impl Into<String>) -> BatchRefusal {
+        BatchRefusal {
+            of_request: true,
+            ..Refusal::new(error, message).into()
+        }
+    }
+
+    /// The refusal, told with the start of the log that the batch was meant for. As in Kafka, not with every error.
+    pub fn at(self, log_start_offset: i64) -> BatchRefusal {
+        let without = self.of_request
+            || matches!(
+                self.refusal.error,
+                ResponseError::CorruptMessage
+                    | ResponseError::KafkaStorageError
+                    | ResponseError::MessageTooLarge
+                    | ResponseError::RecordListTooLarge
+                    | ResponseError::UnknownTopicOrPartition
+            );
+        BatchRefusal {
+            log_start_offset: if without { -1 } else { log_start_offset },
+            ..self
+        }
+    }
 }
 
 impl From<Refusal> for BatchRefusal {
@@ -31,6 +62,8 @@ impl From<Refusal> for BatchRefusal {
         BatchRefusal {
             refusal,
             records: Vec::new(),
+            log_start_offset: -1,
+            of_request: false,
         }
     }
 }
@@ -43,32 +76,41 @@ pub(crate) fn check(
     now_ms: i64,
 ) -> Result<BatchHeader, BatchRefusal> {
     let mut batches = batch::checked(bytes);
-    let header = batches
-        .next()
-        .unwrap_or(Err(ottla_codec::batch::BatchError::Invalid(
-            "a partition of a produce request must have exactly one record batch",
-        )))
-        .map_err(|e| Refusal::new(errors::batch(&e), e.to_string()))?;
+    let header = match batches.next() {
+        Some(Ok(header)) => header,
+        Some(Err(e @ BatchError::UnsupportedMagic(_))) => {
+            return Err(BatchRefusal::of_request(errors::batch(&e), e.to_string()));
+        }
+        Some(Err(BatchError::Invalid(_)))
+            if BatchHeader::parse(bytes).is_ok_and(|h| h.is_transactional()) =>
+        {
+            return Err(transactional());
+        }
+        Some(Err(e)) => return Err(Refusal::new(errors::batch(&e), e.to_string()).into()),
+        None => return Err(not_one_batch()),
+    };
     if batches.next().is_some() {
-        return Err(Refusal::new(
-            ResponseError::InvalidRecord,
-            "a partition of a produce request must have exactly one record batch",
-        )
-        .into());
+        return Err(not_one_batch());
     }
     if header.compression() == Ok(Compression::Zstd) && version < FIRST_WITH_ZSTD {
-        return Err(Refusal::new(
+        return Err(BatchRefusal::of_request(
             ResponseError::UnsupportedCompressionType,
             format!("zstd needs Produce version {FIRST_WITH_ZSTD}; this is version {version}"),
+        ));
+    }
+    if header.base_offset != 0 {
+        // The broker would set it anyway; one that is not 0 comes from a program that takes it for its own to choose.
+        return Err(Refusal::new(
+            ResponseError::InvalidRecord,
+            format!(
+                "the base offset of a producer's batch must be 0, and is {}",
+                header.base_offset
+            ),
         )
         .into());
     }
     if header.is_transactional() {
-        return Err(Refusal::new(
-            ResponseError::InvalidTxnState,
-            "transactions are not supported",
-        )
-        .into());
+        return Err(transactional());
     }
     if header.timestamp_type() == TimestampType::LogAppendTime {
         return Err(Refusal::new(
@@ -89,6 +131,21 @@ pub(crate) fn check(
     }
     records(&header, bytes, topic, now_ms)?;
     Ok(header)
+}
+
+/// Fatal to producers, and not retried. They see it only if they went without InitProducerId, which refuses them first.
+fn transactional() -> BatchRefusal {
+    BatchRefusal::of_request(
+        ResponseError::InvalidTxnState,
+        "transactions are not supported by this broker",
+    )
+}
+
+fn not_one_batch() -> BatchRefusal {
+    BatchRefusal::of_request(
+        ResponseError::InvalidRecord,
+        "a partition of a produce request must have exactly one record batch",
+    )
 }
 
 fn records(
@@ -133,8 +190,8 @@ fn records(
         return Ok(());
     };
     Err(BatchRefusal {
-        refusal: Refusal::new(error, "one or more records have been rejected"),
         records,
+        ..Refusal::new(error, "one or more records have been rejected").into()
     })
 }
 
@@ -222,6 +279,27 @@ mod tests {
             error(9, &transactional, &topic()),
             ResponseError::InvalidTxnState
         );
+    }
+
+    #[test]
+    fn a_base_offset_is_not_a_producers_to_choose() {
+        let elsewhere = BatchBuilder::default().build(&[record(7, NOW, None)]);
+        let refused = check(9, &elsewhere, &topic(), NOW).unwrap_err().at(5);
+        assert_eq!(refused.refusal.error, ResponseError::InvalidRecord);
+        assert_eq!(refused.log_start_offset, 5);
+    }
+
+    #[test]
+    fn the_log_start_is_told_where_the_log_was_looked_at() {
+        let sound = one(NOW, None);
+        let twice = [&sound[..], &sound[..]].concat();
+        let early = one(NOW + 3_600_001, None);
+        let mut flipped = sound.to_vec();
+        *flipped.last_mut().unwrap() ^= 1;
+        for (bytes, told) in [(&twice[..], -1), (&flipped[..], -1), (&early[..], 5)] {
+            let refused = check(9, bytes, &topic(), NOW).unwrap_err().at(5);
+            assert_eq!(refused.log_start_offset, told);
+        }
     }
 
     #[test]

@@ -15,13 +15,20 @@ use crate::state::wall_ms;
 /// The most partitions that one request may make, as in Kafka.
 pub(crate) const MAX_NEW_PARTITIONS: i64 = 10_000;
 
-/// Topics that a cluster of Kafka keeps its own state in. They are not made for a client that merely asks for them.
-const INTERNAL: [&str; 4] = [
-    "__cluster_metadata",
+/// Kafka's log of cluster metadata, which is no topic that clients see.
+pub(crate) const CLUSTER_METADATA: &str = "__cluster_metadata";
+/// Topics that Kafka keeps the state of its coordinators in. Here that state is in no topic, and the names stay free of
+/// anything else: a client that finds records there would read them as groups or transactions.
+const INTERNAL: [&str; 3] = [
     "__consumer_offsets",
     "__share_group_state",
     "__transaction_state",
 ];
+
+/// Whether `name` is that of a topic which Kafka keeps its own state in.
+pub(crate) fn is_internal(name: &str) -> bool {
+    INTERNAL.contains(&name)
+}
 
 /// How many partitions a topic is to have, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +119,7 @@ impl TopicService {
 
     /// Creates a topic because a client asked for it by name; the one that is there if somebody was faster.
     pub fn auto_create(&self, name: &str) -> Result<(Arc<Topic>, Option<Commit>), Refusal> {
-        if INTERNAL.contains(&name) {
+        if is_internal(name) || name == CLUSTER_METADATA {
             return Err(Refusal::new(
                 ResponseError::UnknownTopicOrPartition,
                 format!("topic {name} is internal to Kafka"),
@@ -142,6 +149,16 @@ impl TopicService {
     /// Creates a topic, usable when this returns and durable with its commit; or only says whether it could.
     pub fn create(&self, spec: TopicSpec, validate_only: bool) -> Result<Created, Refusal> {
         validate_name(&spec.name)?;
+        if is_internal(&spec.name) {
+            // Told as Kafka tells it once it has the topic, which tools that want it to be there take for good news.
+            return Err(Refusal::new(
+                ResponseError::TopicAlreadyExists,
+                format!(
+                    "Topic '{}' already exists: the broker keeps this name for itself.",
+                    spec.name
+                ),
+            ));
+        }
         let _one_at_a_time = self.changing.lock();
         let topics = self.store.topics();
         // Kafka's order: a collision goes before an existing topic of that very name, which does not collide with itself.

@@ -48,6 +48,9 @@ pub struct FetchPartition<F> {
     pub log_start_offset: i64,
     /// Aborted transactions (producer id, first offset); `None` for read_uncommitted.
     pub aborted_transactions: Option<Vec<(i64, i64)>>,
+    /// Where the log ends in the epoch that the reader last fetched (epoch, end offset), if the reader's own log goes on
+    /// beyond that (KIP-595). Left out before version 12.
+    pub diverging_epoch: Option<(i32, i64)>,
     /// The preferred read replica; always -1 here.
     pub preferred_read_replica: i32,
     /// Whole record batches.
@@ -74,7 +77,7 @@ pub fn encode<F>(version: i16, correlation_id: i32, response: FetchResponse<F>) 
 fn head_len<F>(response: &FetchResponse<F>) -> usize {
     const FIXED: usize = 32;
     const TOPIC: usize = 32;
-    const PARTITION: usize = 64;
+    const PARTITION: usize = 80;
     let partition = |p: &FetchPartition<F>| {
         PARTITION + 16 * p.aborted_transactions.as_ref().map_or(0, Vec::len)
     };
@@ -153,7 +156,19 @@ impl Encoder {
         // Never null: several clients take null records for a broken answer.
         self.count(len);
         self.cuts.push((len > 0).then_some(self.head.len()));
-        // Diverging epoch, current leader and snapshot id are tagged fields, left out.
+        self.tagged_partition_fields(partition.diverging_epoch);
+    }
+
+    /// The diverging epoch is tag 0; the current leader and the snapshot id are left out.
+    fn tagged_partition_fields(&mut self, diverging_epoch: Option<(i32, i64)>) {
+        let Some((epoch, end_offset)) = diverging_epoch.filter(|_| self.flexible) else {
+            return self.no_tagged_fields();
+        };
+        self.head.put_u8(1);
+        self.head.put_u8(0);
+        self.head.put_u8(4 + 8 + 1);
+        self.head.put_i32(epoch);
+        self.head.put_i64(end_offset);
         self.no_tagged_fields();
     }
 
@@ -215,17 +230,19 @@ mod tests {
         (
             any::<(i32, i16, i64, i64, i64)>(),
             proptest::option::of(prop::collection::vec(any::<(i64, i64)>(), 0..3)),
+            proptest::option::of(any::<(i32, i64)>()),
             any::<i32>(),
             prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..3),
         )
             .prop_map(
-                |(fixed, aborted_transactions, replica, records)| FetchPartition {
+                |(fixed, aborted_transactions, diverging_epoch, replica, records)| FetchPartition {
                     index: fixed.0,
                     error_code: fixed.1,
                     high_watermark: fixed.2,
                     last_stable_offset: fixed.3,
                     log_start_offset: fixed.4,
                     aborted_transactions,
+                    diverging_epoch,
                     preferred_read_replica: replica,
                     records: records
                         .into_iter()
@@ -322,6 +339,11 @@ mod tests {
                         if version >= 11 {
                             prop_assert_eq!(partition.preferred_read_replica.0, want.preferred_read_replica);
                         }
+                        if version >= 12 {
+                            let diverging = &partition.diverging_epoch;
+                            let told = (diverging.epoch, diverging.end_offset);
+                            prop_assert_eq!(told, want.diverging_epoch.unwrap_or((-1, -1)));
+                        }
                         prop_assert_eq!(partition.records.clone(), Some(concat(&want.records)));
                     }
                 }
@@ -337,6 +359,7 @@ mod tests {
             last_stable_offset: 0,
             log_start_offset: 0,
             aborted_transactions: None,
+            diverging_epoch: None,
             preferred_read_replica: -1,
             records,
         });

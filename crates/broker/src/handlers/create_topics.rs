@@ -13,7 +13,9 @@ use crate::durable::all_kept;
 use crate::errors::Refusal;
 use crate::reply::Reply;
 use crate::settings::Settings;
-use crate::topics::{Created, Layout, MAX_NEW_PARTITIONS, TopicSpec, too_many_partitions};
+use crate::topics::{
+    CLUSTER_METADATA, Created, Layout, MAX_NEW_PARTITIONS, TopicSpec, too_many_partitions,
+};
 
 /// Handles one request.
 pub(crate) fn handle(
@@ -74,10 +76,10 @@ fn create(
     topic: &CreatableTopic,
     validate_only: bool,
 ) -> Result<Created, Refusal> {
-    if &**topic.name == "__cluster_metadata" {
-        return Err(invalid_request(
-            "Creation of internal topic __cluster_metadata is prohibited.",
-        ));
+    if &**topic.name == CLUSTER_METADATA {
+        return Err(invalid_request(format!(
+            "Creation of internal topic {CLUSTER_METADATA} is prohibited."
+        )));
     }
     let nulls: Vec<&str> = topic
         .configs

@@ -1,5 +1,7 @@
 //! DeleteGroups.
 
+use std::collections::HashSet;
+
 use ottla_codec::ResponseError;
 use ottla_codec::messages::delete_groups_response::DeletableGroupResult;
 use ottla_codec::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
@@ -14,9 +16,12 @@ pub(crate) fn handle(
     ctx: &RequestContext,
     request: DeleteGroupsRequest,
 ) -> Reply<DeleteGroupsResponse> {
+    let mut seen = HashSet::new();
     let answers: Vec<_> = request
         .groups_names
         .into_iter()
+        // Named twice, deleted and answered once.
+        .filter(|group| seen.insert(group.clone()))
         .map(|group| {
             let group_id = group.to_string();
             let answer = ctx

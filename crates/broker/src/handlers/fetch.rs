@@ -95,6 +95,7 @@ fn session_request(version: i16, request: FetchRequest) -> SessionRequest {
             offset: p.fetch_offset,
             max_bytes: p.partition_max_bytes,
             leader_epoch: p.current_leader_epoch,
+            last_fetched_epoch: p.last_fetched_epoch,
         }));
     }
     let mut forgotten = Vec::new();
@@ -138,7 +139,8 @@ struct Found {
     /// Those that exist.
     partitions: Vec<Arc<Partition>>,
     bytes: usize,
-    failed: bool,
+    /// Something that the reader must hear of at once.
+    urgent: bool,
 }
 
 impl Fetch {
@@ -148,20 +150,20 @@ impl Fetch {
             answers: Vec::with_capacity(self.targets.len()),
             partitions: Vec::with_capacity(self.targets.len()),
             bytes: 0,
-            failed: false,
+            urgent: false,
         };
         for target in &self.targets {
-            let answer = self
-                .partition(&topics, target)
-                .and_then(|partition| {
-                    let answer = self.read_one(target, &partition, found.bytes);
+            let answer = match self.partition(&topics, target) {
+                Ok(partition) => {
+                    let answer = self
+                        .read_one(target, &partition, found.bytes)
+                        .unwrap_or_else(|error| unread(target.partition, error, None));
+                    found.urgent |= is_urgent(&answer);
                     found.partitions.push(partition);
                     answer
-                })
-                .unwrap_or_else(|error| {
-                    found.failed = true;
-                    unread(target.partition, error, self.read_committed)
-                });
+                }
+                Err(error) => unread(target.partition, error, Some(Vec::new())),
+            };
             found.bytes += answer.records.iter().map(|c| c.len()).sum::<usize>();
             found.answers.push(answer);
         }
@@ -200,14 +202,18 @@ impl Fetch {
             high_watermark
         };
         let log_start_offset = partition.log_start_offset();
-        if target.offset < log_start_offset || target.offset > partition.log_end_offset() {
+        let diverging_epoch = diverging_epoch(target, partition)?;
+        if target.offset < log_start_offset
+            || diverging_epoch.is_none() && target.offset > partition.log_end_offset()
+        {
             return Err(ResponseError::OffsetOutOfRange);
         }
         let room = self.max_bytes.saturating_sub(taken);
         let limit = room.min(target.max_bytes.max(0) as usize);
         // The first batch of an answer comes whole, however large, or its reader would never get on (KIP-74).
         let first_whole = taken == 0;
-        let records = if target.offset < end && (limit > 0 || first_whole) {
+        let wanted = diverging_epoch.is_none() && target.offset < end;
+        let records = if wanted && (limit > 0 || first_whole) {
             partition
                 .read(target.offset, end, limit, first_whole)
                 .map_err(|e| errors::read(&e))?
@@ -222,14 +228,17 @@ impl Fetch {
             last_stable_offset,
             log_start_offset,
             aborted_transactions: self.read_committed.then(Vec::new),
+            diverging_epoch,
             preferred_read_replica: -1,
             records,
         })
     }
 
-    /// Whether to answer now: enough bytes, an error, or nothing that could be waited for.
+    /// Whether to answer now: enough bytes, an error, or nothing that could be waited for. A partition that does not exist
+    /// is no reason by itself, as in Kafka: a consumer keeps it in its session until its metadata is fresh, and would
+    /// otherwise ask again and again without a pause.
     fn is_enough(&self, found: &Found) -> bool {
-        found.failed || self.targets.is_empty() || found.bytes >= self.min_bytes
+        found.urgent || found.partitions.is_empty() || found.bytes >= self.min_bytes
     }
 
     async fn wait(
@@ -241,7 +250,8 @@ impl Fetch {
             // Watched first and read then, so that nothing comes between.
             let watch = Watch::on(&partitions);
             let found = self.read();
-            if self.is_enough(&found) {
+            let deleted = found.partitions.len() < partitions.len();
+            if deleted || self.is_enough(&found) {
                 return self.answer(found);
             }
             // What was found is read again later: it would hold memory and files while it waits.
@@ -275,7 +285,7 @@ impl Fetch {
             let told = session.as_mut().is_none_or(|session| {
                 session.must_tell(
                     target,
-                    answer.error_code != 0,
+                    is_urgent(&answer),
                     !answer.records.is_empty(),
                     answer.high_watermark,
                     answer.log_start_offset,
@@ -306,14 +316,41 @@ impl Fetch {
     }
 }
 
-fn unread(index: i32, error: ResponseError, read_committed: bool) -> FetchPartition<FileSlice> {
+/// Where the log ends in the epoch that the reader last fetched, if the reader is beyond that: its log is not ours.
+fn diverging_epoch(
+    target: &Target,
+    partition: &Partition,
+) -> Result<Option<(i32, i64)>, ResponseError> {
+    let epoch = target.last_fetched_epoch;
+    if epoch < 0 {
+        return Ok(None);
+    }
+    if epoch > partition.leader_epoch() {
+        return Err(ResponseError::OffsetOutOfRange);
+    }
+    let end = partition.log_end_offset();
+    Ok((target.offset > end).then_some((epoch, end)))
+}
+
+fn is_urgent(answer: &FetchPartition<FileSlice>) -> bool {
+    answer.error_code != 0 || answer.diverging_epoch.is_some()
+}
+
+/// An answer without data. As in Kafka, aborted transactions are none of a partition that does not exist, and unknown of
+/// one that could not be read.
+fn unread(
+    index: i32,
+    error: ResponseError,
+    aborted_transactions: Option<Vec<(i64, i64)>>,
+) -> FetchPartition<FileSlice> {
     FetchPartition {
         index,
         error_code: error.code(),
         high_watermark: -1,
         last_stable_offset: -1,
         log_start_offset: -1,
-        aborted_transactions: read_committed.then(Vec::new),
+        aborted_transactions,
+        diverging_epoch: None,
         preferred_read_replica: -1,
         records: Vec::new(),
     }

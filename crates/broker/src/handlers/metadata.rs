@@ -16,6 +16,7 @@ use super::describe_topic_partitions::TOPIC_OPERATIONS;
 use crate::context::RequestContext;
 use crate::errors;
 use crate::reply::Reply;
+use crate::topics::is_internal;
 
 /// Authorised operations that were not asked for, or are not known.
 const NO_OPERATIONS: i32 = i32::MIN;
@@ -153,6 +154,7 @@ fn with_id(topics: &Topics, id: TopicId, node: i32) -> MetadataResponseTopic {
 fn failed(name: Option<TopicName>, id: TopicId, error: ResponseError) -> MetadataResponseTopic {
     MetadataResponseTopic::default()
         .with_error_code(error.code())
+        .with_is_internal(name.as_ref().is_some_and(|n| is_internal(&n.0)))
         .with_name(name)
         .with_topic_id(id)
         .with_topic_authorized_operations(NO_OPERATIONS)
@@ -175,6 +177,7 @@ fn known(topic: &Arc<Topic>, node: i32) -> MetadataResponseTopic {
             topic.name.to_string(),
         ))))
         .with_topic_id(topic.id)
+        .with_is_internal(is_internal(&topic.name))
         .with_partitions(partitions)
         .with_topic_authorized_operations(NO_OPERATIONS)
 }

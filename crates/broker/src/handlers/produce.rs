@@ -17,9 +17,12 @@ use crate::errors::{self, Refusal};
 use crate::produce_check::{self, BatchRefusal};
 use crate::reply::Reply;
 use crate::state::wall_ms;
+use crate::topics::is_internal;
 
 /// From this version on topics are named by id alone.
 const FIRST_WITH_IDS: i16 = 13;
+/// The client id by which Kafka's admin tools may write to internal topics.
+const ADMIN_CLIENT_ID: &str = "__admin_client";
 
 /// Handles one request.
 pub(crate) fn handle(ctx: &RequestContext, request: ProduceRequest) -> Reply<ProduceResponse> {
@@ -80,9 +83,16 @@ impl Appends<'_> {
         found: Result<&Arc<Topic>, ResponseError>,
     ) -> TopicProduceResponse {
         let mut partitions = Vec::with_capacity(request.partitions.len());
+        let name = found.map_or(&*request.name, |topic| &*topic.name);
+        let internal = self.is_closed_to_clients(name);
         for (place, partition) in request.partitions.into_iter().enumerate() {
             let index = partition.index;
             let appended = match found {
+                _ if internal => Err(Refusal::new(
+                    ResponseError::InvalidTopicException,
+                    format!("Cannot append to internal topic {name}"),
+                )
+                .into()),
                 Ok(topic) => self.partition(topic, partition),
                 Err(error) => Err(Refusal::new(error, error.to_string()).into()),
             };
@@ -104,6 +114,11 @@ impl Appends<'_> {
         } else {
             response.with_name(TopicName(request.name))
         }
+    }
+
+    /// Whether nobody but Kafka's own admin tools may write to this topic.
+    fn is_closed_to_clients(&self, name: &str) -> bool {
+        is_internal(name) && self.ctx.client_id.as_deref() != Some(ADMIN_CLIENT_ID)
     }
 
     /// Checks and appends. What is appended has its offsets; whether it is kept shows later.
@@ -129,13 +144,16 @@ impl Appends<'_> {
             })?;
         let records = request.records.unwrap_or_default();
         let rules = broker.topics.config(topic);
-        let header = produce_check::check(self.ctx.version, &records, &rules, self.now_ms)?;
         let append = AppendContext {
             now_ms: self.now_ms,
         };
-        partition
-            .append(records, &[header], append)
-            .map_err(|e| Refusal::new(errors::append(&e), e.to_string()).into())
+        produce_check::check(self.ctx.version, &records, &rules, self.now_ms)
+            .and_then(|header| {
+                partition
+                    .append(records, &[header], append)
+                    .map_err(|e| Refusal::new(errors::append(&e), e.to_string()).into())
+            })
+            .map_err(|refused| refused.at(partition.log_start_offset()))
     }
 }
 
@@ -163,6 +181,7 @@ fn refusal(index: i32, refused: BatchRefusal) -> PartitionProduceResponse {
         Some(StrBytes::from_string(refused.refusal.message)),
     )
     .with_record_errors(records)
+    .with_log_start_offset(refused.log_start_offset)
 }
 
 fn failed(index: i32, error: ResponseError, message: Option<StrBytes>) -> PartitionProduceResponse {

@@ -50,7 +50,8 @@ pub struct DescribedGroup {
     pub members: Vec<DescribedMember>,
 }
 
-/// A member, as DescribeGroups shows it. Metadata and assignment only when the group is stable.
+/// A member, as DescribeGroups shows it. Metadata only when the group is stable; the assignment is the last one that is
+/// known, also while the group rebalances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct DescribedMember {
@@ -92,10 +93,7 @@ impl<T> Group<T> {
             client_id: m.client_id.clone(),
             client_host: m.client_host.clone(),
             metadata: m.metadata(protocol),
-            assignment: match state {
-                GroupState::Stable => m.assignment.clone(),
-                _ => Bytes::new(),
-            },
+            assignment: m.assignment.clone(),
         });
         DescribedGroup {
             state,

@@ -50,9 +50,8 @@ impl<T> Group<T> {
         }
         self.remove(member_id, out);
         match self.state {
-            State::PreparingRebalance { .. } if self.has_all_members_joined() => {
-                self.complete_join(now, out);
-            }
+            // The first rebalance of an empty group keeps waiting for its delay (KIP-134).
+            State::PreparingRebalance { .. } => self.maybe_complete_join(now, out),
             State::CompletingRebalance { .. } | State::Stable { .. } if !is_pending => {
                 self.prepare_rebalance(now, config, out);
             }

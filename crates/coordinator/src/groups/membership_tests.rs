@@ -1,5 +1,6 @@
 //! Joining, syncing, living, leaving.
 
+use bytes::Bytes;
 use ottla_codec::ResponseError;
 
 use super::testing::*;
@@ -375,4 +376,97 @@ fn members_of_a_stable_group_go_on_after_a_restart_of_the_broker() {
     assert_eq!(d.assignment(ticket), Ok(b"y".as_slice()));
     d.advance(10_000);
     assert_eq!(d.state(), GroupState::Empty, "and end");
+}
+
+#[test]
+fn members_show_their_last_assignment_while_the_group_rebalances() {
+    let mut d = Driver::new();
+    let (leader, follower) = d.stable_with_two();
+    let shown = |d: &Driver| -> Vec<(Bytes, Bytes)> {
+        let group = d.machine.describe(GROUP).expect("the group is there");
+        let members = group.members.into_iter();
+        members.map(|m| (m.metadata, m.assignment)).collect()
+    };
+    let last = [
+        (Bytes::new(), Bytes::from_static(b"x")),
+        (Bytes::new(), Bytes::from_static(b"y")),
+    ];
+    d.join(rejoin("a", &leader));
+    assert_eq!(d.state(), GroupState::PreparingRebalance);
+    assert_eq!(shown(&d), last);
+    d.join(rejoin("b", &follower));
+    assert_eq!(d.state(), GroupState::CompletingRebalance);
+    assert_eq!(shown(&d), last);
+
+    // What the leader leaves out is gone, and nobody is ever answered with what was.
+    d.sync(3, &leader, &[(&leader, "z")]);
+    let ticket = d.sync(3, &follower, &[]);
+    assert_eq!(d.assignment(ticket), Ok(b"".as_slice()));
+}
+
+#[test]
+fn the_initial_delay_is_kept_when_a_pending_member_is_given_up() {
+    let mut d = Driver::with(GroupConfig {
+        initial_rebalance_delay_ms: 20_000,
+        ..GroupConfig::default()
+    });
+    let early = d.join(member("a"));
+    d.join(JoinRequest {
+        require_known_member_id: true,
+        ..member("b")
+    });
+    // The session of the second ends after ten seconds.
+    d.advance(11_000);
+    assert_eq!(d.state(), GroupState::PreparingRebalance);
+    assert!(!d.replies.contains_key(&early));
+    d.advance(10_000);
+    assert_eq!(d.join_reply(early).generation, 1);
+}
+
+#[test]
+fn a_rebalance_ends_when_the_pending_member_it_waits_for_is_given_up() {
+    let mut d = Driver::new();
+    let first = d.stable_with_one();
+    let pending = JoinRequest {
+        require_known_member_id: true,
+        ..member("b")
+    };
+    d.join(pending);
+    // Static members never wait for an id, so this one starts the rebalance.
+    let second = d.join(static_member("s", "1"));
+    let again = d.join(rejoin("a", &first));
+    assert!(!d.replies.contains_key(&second));
+    d.advance(10_000);
+    assert_eq!(d.join_reply(second).generation, 2);
+    assert_eq!(d.join_reply(again).generation, 2);
+}
+
+#[test]
+fn a_static_member_that_changes_its_subscription_alone_causes_no_rebalance() {
+    let mut d = Driver::new();
+    let ticket = d.join(static_member("s", "1"));
+    let old = d.join_reply(ticket).member_id.clone();
+    d.sync(1, &old, &[(&old, "all")]);
+    let other_topic = Bytes::from_static(b"\0\0\0\0\0\x01\0\x01u");
+    let changed = JoinRequest {
+        protocols: vec![member::Protocol {
+            name: "range".to_owned(),
+            metadata: other_topic,
+        }],
+        ..static_member("s", "2")
+    };
+    let ticket = d.join(changed);
+    let reply = d.join_reply(ticket).clone();
+    assert_eq!((reply.error, reply.generation), (None, 1));
+    assert_eq!(d.state(), GroupState::Stable);
+    assert_eq!(d.heartbeat(1, &reply.member_id), Ok(()));
+
+    // Another preferred protocol, in contrast, is one for all to agree on.
+    let ticket = d.join(JoinRequest {
+        protocols: protocols(&["sticky", "range"]),
+        ..static_member("s", "3")
+    });
+    let reply = d.join_reply(ticket);
+    assert_eq!((reply.error, reply.generation), (None, 2));
+    assert_eq!(reply.protocol_name.as_deref(), Some("sticky"));
 }

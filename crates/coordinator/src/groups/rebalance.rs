@@ -162,9 +162,7 @@ impl<T> Group<T> {
         self.refresh_subscriptions();
         let pending_sync: BTreeSet<String> = self.members.keys().cloned().collect();
         self.transition(State::CompletingRebalance { pending_sync }, now);
-        for member in self.members.values_mut() {
-            member.assignment = Bytes::new();
-        }
+        // Members keep the last assignment until the leader sends the next: that is what DescribeGroups shows meanwhile.
         // Kafka stores a generation when its assignment is known. Here it is stored before a member hears of it,
         // so that no two generations ever carry the same number, whatever crashes.
         self.persist(out);

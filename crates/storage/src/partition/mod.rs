@@ -25,6 +25,7 @@ mod read;
 mod replay;
 mod retention;
 pub(crate) mod row;
+mod times;
 pub(crate) mod walk;
 
 pub(crate) use log::{Log, Segment, SegmentTimes, Staged};

@@ -1,0 +1,276 @@
+//! Looking for records by time: the first as young as a given time, and the one with the largest.
+
+use std::io;
+
+use bytes::Bytes;
+use ottla_codec::records;
+use ottla_codec::response::Chunk;
+
+use super::files::SegmentFile;
+use super::log::{LEADER_EPOCH, Log};
+use super::walk::{BatchAt, Walk};
+use super::{FileSlice, Partition, TimestampOffset};
+use crate::error::ReadError;
+use crate::fs::File;
+use crate::index;
+
+/// What a compressed batch may inflate to when a time is looked for in it.
+const INFLATE_LIMIT: usize = 256 << 20;
+/// Looking for a time goes through the log in pieces of this size.
+const SEARCH_BYTES: usize = 1 << 20;
+
+impl Partition {
+    /// The first record at or after `timestamp`, below the high watermark.
+    pub fn offset_for_timestamp(
+        &self,
+        timestamp: i64,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        let Some(mut next) = self.search_start(timestamp)? else {
+            return Ok(None);
+        };
+        let end = self.high_watermark();
+        while next < end {
+            let slice = self.read(next, end, SEARCH_BYTES, true)?;
+            if slice.bytes == 0 {
+                break;
+            }
+            for chunk in slice.chunks {
+                match self.search_chunk(chunk, timestamp, self.log_start_offset(), &mut next) {
+                    Ok(None) => {}
+                    Ok(found) => return Ok(found),
+                    Err(e) => return Err(self.read_error(next, &e)),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// An offset before which no record is as young as `timestamp`.
+    fn search_start(&self, timestamp: i64) -> Result<Option<i64>, ReadError> {
+        let log = self.lock();
+        if self.is_deleted() {
+            return Err(ReadError::Deleted);
+        }
+        let Some(segment) = log
+            .segments
+            .iter()
+            .find(|s| s.times.max_timestamp >= timestamp)
+        else {
+            return Ok(None);
+        };
+        let start = log.start;
+        let base = segment.base_offset;
+        if let Some(entry) = segment.index.floor_time(timestamp.saturating_sub(1)) {
+            return Ok(Some(entry.offset.max(start)));
+        }
+        let count = segment.index.in_file.times;
+        drop(log);
+        let found = self.file(base, SegmentFile::TimeIndex).and_then(|f| {
+            index::floor_by(
+                count,
+                |i| index::time_entry(&*f, base, i),
+                |t| t.max_timestamp < timestamp,
+            )
+        });
+        let offset = match found {
+            // An entry says that all before its offset are not younger; one that lies outside of the segment is damage.
+            Ok(Some(entry)) if entry.offset >= base && entry.offset < self.high_watermark() => {
+                entry.offset
+            }
+            _ => base,
+        };
+        Ok(Some(offset.max(start)))
+    }
+
+    fn search_chunk(
+        &self,
+        chunk: Chunk<FileSlice>,
+        timestamp: i64,
+        from: i64,
+        next: &mut i64,
+    ) -> io::Result<Option<TimestampOffset>> {
+        let (bytes, batches) = match chunk {
+            Chunk::Bytes(bytes) => {
+                let file = MemoryFile(bytes.clone());
+                (Some(bytes), collect(&file, 0, file.0.len() as u64)?)
+            }
+            Chunk::File {
+                ref file,
+                position,
+                len,
+            } => {
+                let end = position + len as u64;
+                let batches = collect(&*file.file, position, end)?;
+                for batch in batches {
+                    *next = batch.next_offset;
+                    if batch.max_timestamp < timestamp {
+                        continue;
+                    }
+                    let mut body = vec![0; batch.size as usize];
+                    file.read_at(batch.position, &mut body)?;
+                    if let Some(found) = search_batch(body.into(), timestamp, from)? {
+                        return Ok(Some(found));
+                    }
+                }
+                return Ok(None);
+            }
+        };
+        for batch in batches {
+            *next = batch.next_offset;
+            if batch.max_timestamp < timestamp {
+                continue;
+            }
+            let body = bytes
+                .as_ref()
+                .map(|b| b.slice(batch.position as usize..batch.end() as usize));
+            if let Some(found) = search_batch(body.unwrap_or_default(), timestamp, from)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The record with the largest timestamp (KIP-734), the first of those; `None` when empty.
+    pub fn max_timestamp(&self) -> Result<Option<TimestampOffset>, ReadError> {
+        let (max, cut) = {
+            let log = self.lock();
+            let first = log.segments.first();
+            let cut = first.filter(|s| s.base_offset < log.start).map(|_| {
+                let later = log.segments.iter().skip(1);
+                (
+                    log.segment_end(0),
+                    later.map(|s| s.times.max_timestamp).max(),
+                )
+            });
+            (largest_time(&log), cut)
+        };
+        let Some(max) = max else { return Ok(None) };
+        let found = self.offset_for_timestamp(max)?;
+        let Some((first_end, later)) = cut.filter(|_| found.is_none()) else {
+            return Ok(found);
+        };
+        // It was in the part of the first segment that DeleteRecords took: what is left of that must be looked through.
+        let left = self.max_timestamp_before(first_end)?;
+        match left.into_iter().chain(later).max() {
+            Some(max) if max >= 0 => self.offset_for_timestamp(max),
+            _ => Ok(None),
+        }
+    }
+
+    /// The largest timestamp from the log's start up to `end`.
+    fn max_timestamp_before(&self, end: i64) -> Result<Option<i64>, ReadError> {
+        let start = self.log_start_offset();
+        let end = end.min(self.high_watermark());
+        let (mut next, mut max) = (start, None);
+        while next < end {
+            let slice = self.read(next, end, SEARCH_BYTES, true)?;
+            if slice.bytes == 0 {
+                break;
+            }
+            for chunk in slice.chunks {
+                let times = max_of_chunk(&chunk, start, &mut next);
+                max = max.max(times.map_err(|e| self.read_error(next, &e))?);
+            }
+        }
+        Ok(max)
+    }
+}
+
+/// The largest timestamp that was ever in the log's segments, if there is one.
+fn largest_time(log: &Log) -> Option<i64> {
+    let times = log.segments.iter().map(|s| s.times.max_timestamp);
+    times.max().filter(|max| *max >= 0)
+}
+
+/// The largest timestamp in the batches of `chunk`, of records at or after offset `from`. Moves `next` past it.
+fn max_of_chunk(chunk: &Chunk<FileSlice>, from: i64, next: &mut i64) -> io::Result<Option<i64>> {
+    let memory;
+    let (file, batches): (&dyn File, _) = match chunk {
+        Chunk::Bytes(bytes) => {
+            memory = MemoryFile(bytes.clone());
+            (&memory, collect(&memory, 0, bytes.len() as u64)?)
+        }
+        Chunk::File {
+            file,
+            position,
+            len,
+        } => (
+            &*file.file,
+            collect(&*file.file, *position, position + *len as u64)?,
+        ),
+    };
+    let mut max = None;
+    for batch in batches {
+        *next = batch.next_offset;
+        if batch.base_offset >= from {
+            max = max.max(Some(batch.max_timestamp));
+            continue;
+        }
+        // The log starts inside of this batch.
+        let mut body = vec![0; batch.size as usize];
+        file.read_exact_at(batch.position, &mut body)?;
+        for record in records::iterate(body.into(), INFLATE_LIMIT).map_err(invalid)? {
+            let record = record.map_err(invalid)?;
+            if record.offset >= from {
+                max = max.max(Some(record.timestamp));
+            }
+        }
+    }
+    Ok(max)
+}
+
+fn invalid(e: records::RecordError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, e.to_string())
+}
+
+fn collect(file: &dyn File, from: u64, to: u64) -> io::Result<Vec<BatchAt>> {
+    let mut walk = Walk::new(file, from, to);
+    let mut batches = Vec::new();
+    while let Some(batch) = walk.next()? {
+        batches.push(batch);
+    }
+    Ok(batches)
+}
+
+/// The first record of a batch that is as young as `timestamp`, at or after offset `from`.
+fn search_batch(batch: Bytes, timestamp: i64, from: i64) -> io::Result<Option<TimestampOffset>> {
+    for record in records::iterate(batch, INFLATE_LIMIT).map_err(invalid)? {
+        let record = record.map_err(invalid)?;
+        if record.timestamp >= timestamp && record.offset >= from {
+            return Ok(Some(TimestampOffset {
+                offset: record.offset,
+                timestamp: record.timestamp,
+                leader_epoch: LEADER_EPOCH,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Batches in memory, walked over like a file.
+#[derive(Debug)]
+struct MemoryFile(Bytes);
+
+impl File for MemoryFile {
+    fn read_at(&self, position: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let start = self.0.len().min(position as usize);
+        let n = buf.len().min(self.0.len() - start);
+        buf[..n].copy_from_slice(&self.0[start..start + n]);
+        Ok(n)
+    }
+    fn write_at(&self, _: u64, _: &[&[u8]]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.len() as u64)
+    }
+    fn os_file(&self) -> Option<&std::fs::File> {
+        None
+    }
+}
