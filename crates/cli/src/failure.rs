@@ -1,5 +1,6 @@
 //! How a command fails: what went wrong, what to do next, and the exit code.
 
+use crate::talk::say;
 use std::process::ExitCode;
 
 use ottla_client::ClientError;
@@ -11,9 +12,9 @@ pub fn exit_code(result: anyhow::Result<ExitCode>) -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ottla: {}", chain(&error));
+            say!("ottla: {}", chain(&error));
             if let Some(hint) = error.downcast_ref::<ClientError>().and_then(hint) {
-                eprintln!("  {hint}");
+                say!("  {hint}");
             }
             ExitCode::FAILURE
         }

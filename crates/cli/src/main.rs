@@ -6,6 +6,7 @@ mod commands;
 mod failure;
 mod output;
 mod signals;
+mod talk;
 mod time;
 
 use std::process::ExitCode;

@@ -12,6 +12,7 @@ use clap::Args;
 use ottla_client::consumer::{ConsumedRecord, Isolation};
 
 use crate::args::ClientArgs;
+use crate::talk::say;
 use format::Format;
 use start::Start;
 
@@ -96,7 +97,7 @@ pub async fn run(mut args: ConsumeArgs) -> anyhow::Result<()> {
     args.topics.extend(by_flag);
     if args.offset.is_none() && args.group.is_none() && !args.exit_eof && io::stderr().is_terminal()
     {
-        eprintln!("Waiting for new records; --offset beginning shows those that are there.");
+        say!("Waiting for new records; --offset beginning shows those that are there.");
     }
     let mut printer = Printer::new(&args);
     match &args.group {

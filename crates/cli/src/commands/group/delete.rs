@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::args::ClientArgs;
+use crate::talk::say;
 
 #[derive(Debug, Args)]
 pub struct DeleteArgs {
@@ -18,10 +19,10 @@ pub async fn run(args: DeleteArgs) -> anyhow::Result<()> {
     let mut failed = None;
     for group in &args.groups {
         match client.delete_group(group).await {
-            Ok(()) => eprintln!("Deleted group {group}."),
+            Ok(()) => say!("Deleted group {group}."),
             Err(error) => {
                 if let Some(earlier) = failed.replace(error) {
-                    eprintln!("ottla: {earlier}");
+                    say!("ottla: {earlier}");
                 }
             }
         }

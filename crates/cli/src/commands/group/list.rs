@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::args::ClientArgs;
 use crate::output;
+use crate::talk::say;
 
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -32,7 +33,7 @@ pub async fn run(args: ListArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     if groups.is_empty() {
-        eprintln!("There are no groups.");
+        say!("There are no groups.");
         return Ok(());
     }
     let dash = |text: &str| output::or_dash(Some(text).filter(|text| !text.is_empty()));

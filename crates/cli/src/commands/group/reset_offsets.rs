@@ -11,6 +11,7 @@ use serde_json::json;
 use super::target::{Place, TargetArgs};
 use crate::args::ClientArgs;
 use crate::output::{self, or_dash};
+use crate::talk::say;
 
 /// Moves a group.
 #[derive(Debug, Args)]
@@ -74,9 +75,10 @@ pub async fn run(args: ResetOffsetsArgs) -> anyhow::Result<()> {
     for (key, place) in &places {
         match args.target.resolve(*place) {
             Some(offset) => drop(offsets.insert(key.clone(), offset)),
-            None => eprintln!(
+            None => say!(
                 "{}-{} has no committed offset and stays as it is.",
-                key.0, key.1
+                key.0,
+                key.1
             ),
         }
     }
@@ -85,7 +87,7 @@ pub async fn run(args: ResetOffsetsArgs) -> anyhow::Result<()> {
     }
     print(&mut io::stdout().lock(), &args, &places, &offsets)?;
     if !args.execute {
-        eprintln!("Nothing was changed; add --execute to do it.");
+        say!("Nothing was changed; add --execute to do it.");
     }
     Ok(())
 }

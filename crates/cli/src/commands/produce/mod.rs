@@ -14,6 +14,7 @@ use ottla_codec::compression::Compression;
 use tokio::sync::mpsc;
 
 use crate::args::{ClientArgs, name_value};
+use crate::talk::say;
 use input::LineFormat;
 
 /// How long a record waits for others before it goes out.
@@ -170,12 +171,12 @@ pub async fn run(args: ProduceArgs) -> anyhow::Result<()> {
     // The topic's own troubles are told before the first line is read.
     producer.client().topic(&topic, true).await?;
     if args.file.is_none() && io::stdin().is_terminal() && !args.quiet {
-        eprintln!("Type records, one a line; Ctrl-D ends.");
+        say!("Type records, one a line; Ctrl-D ends.");
     }
     let sent = send_lines(&mut producer, &format, read_lines(source)).await?;
     if !args.quiet {
         let plural = if sent == 1 { "" } else { "s" };
-        eprintln!("Sent {sent} record{plural} to {topic}.");
+        say!("Sent {sent} record{plural} to {topic}.");
     }
     Ok(())
 }

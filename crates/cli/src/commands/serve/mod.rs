@@ -12,6 +12,7 @@ use ottla_broker::Broker;
 
 use crate::args::name_value;
 use crate::signals::{Signals, Stop};
+use crate::talk::say;
 
 const HELP: &str = "\
 Of several sources the later wins: --config, then --port, --host and --durability, then --override.
@@ -78,9 +79,9 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
             started = Broker::start(config) => started?,
             stop = signals.next() => return Ok(stop.exit_code()),
         };
-        eprint!("{}", banner::render(&banner::facts(&broker)));
+        say!("{}", banner::render(&banner::facts(&broker)).trim_end());
         let stop = signals.next().await;
-        eprintln!("Stopping on {}; once more to stop at once.", stop.name());
+        say!("Stopping on {}; once more to stop at once.", stop.name());
         shut_down(broker, signals).await
     })
 }
@@ -90,7 +91,7 @@ async fn shut_down(broker: Broker, mut signals: Signals) -> anyhow::Result<ExitC
     tokio::select! {
         stopped = broker.shutdown() => {
             stopped.context("the broker did not stop cleanly; nothing acknowledged is lost")?;
-            eprintln!("Stopped.");
+            say!("Stopped.");
             Ok(ExitCode::SUCCESS)
         }
         stop = signals.next() => exit_at_once(stop),
@@ -106,6 +107,7 @@ fn start_logging(format: LogFormat) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => logs.init(),

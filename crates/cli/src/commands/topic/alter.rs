@@ -5,6 +5,7 @@ use clap::Args;
 use ottla_client::admin::{ConfigChange, ConfigResource};
 
 use crate::args::{ClientArgs, name_value};
+use crate::talk::say;
 
 #[derive(Debug, Args)]
 pub struct AlterArgs {
@@ -37,11 +38,11 @@ pub async fn run(args: AlterArgs) -> anyhow::Result<()> {
     if !changes.is_empty() {
         let topic = ConfigResource::Topic(args.name.clone());
         client.alter_configs(&topic, &changes).await?;
-        eprintln!("Changed the settings of topic {}.", args.name);
+        say!("Changed the settings of topic {}.", args.name);
     }
     if let Some(count) = args.partitions {
         client.create_partitions(&args.name, count).await?;
-        eprintln!("Topic {} has {count} partitions.", args.name);
+        say!("Topic {} has {count} partitions.", args.name);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::args::{ClientArgs, name_value};
 use crate::output;
+use crate::talk::say;
 
 #[derive(Debug, Args)]
 pub struct CreateArgs {
@@ -54,8 +55,8 @@ pub async fn run(args: CreateArgs) -> anyhow::Result<()> {
                 let line = json!({"topic": topic.name, "id": topic.id.to_string(), "partitions": topic.partitions});
                 output::json(&mut std::io::stdout(), &line)?;
             }
-            Ok(topic) if args.dry_run => eprintln!("Topic {} could be created.", topic.name),
-            Ok(topic) => eprintln!("Created topic {}.", topic.name),
+            Ok(topic) if args.dry_run => say!("Topic {} could be created.", topic.name),
+            Ok(topic) => say!("Created topic {}.", topic.name),
             Err(error)
                 if args.if_not_exists
                     && error.broker_error() == Some(ResponseError::TopicAlreadyExists) => {}

@@ -4,6 +4,7 @@ use clap::Args;
 use ottla_client::kafka_protocol::ResponseError;
 
 use crate::args::ClientArgs;
+use crate::talk::say;
 
 #[derive(Debug, Args)]
 pub struct DeleteArgs {
@@ -25,7 +26,7 @@ pub async fn run(args: DeleteArgs) -> anyhow::Result<()> {
     names.dedup();
     for (name, result) in client.delete_topics(&names).await? {
         match result {
-            Ok(()) => eprintln!("Deleted topic {name}."),
+            Ok(()) => say!("Deleted topic {name}."),
             Err(error)
                 if args.if_exists
                     && error.broker_error() == Some(ResponseError::UnknownTopicOrPartition) => {}

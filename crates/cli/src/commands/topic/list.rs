@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::args::ClientArgs;
 use crate::output;
+use crate::talk::say;
 
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -40,7 +41,7 @@ pub async fn run(args: ListArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     if topics.is_empty() {
-        eprintln!("There are no topics. Create one with: ottla topic create NAME");
+        say!("There are no topics. Create one with: ottla topic create NAME");
         return Ok(());
     }
     let rows: Vec<Vec<String>> = topics

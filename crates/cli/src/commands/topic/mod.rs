@@ -6,6 +6,7 @@ mod delete;
 mod describe;
 mod list;
 
+use crate::talk::say;
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
@@ -38,6 +39,6 @@ fn tell_all_but_last(
     error: ottla_client::ClientError,
 ) {
     if let Some(earlier) = last.replace(error) {
-        eprintln!("ottla: {earlier}");
+        say!("ottla: {earlier}");
     }
 }
