@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tracing::{debug, error, info};
 
+use crate::clock::wall_ms;
 use crate::connections::Connections;
-use crate::state::{BrokerState, wall_ms};
+use crate::state::BrokerState;
 
 /// Closes connections that are idle for longer than `connections.max.idle.ms`, until the broker stops.
 pub(crate) async fn close_idle(broker: Arc<BrokerState>, connections: Arc<Connections>) {

@@ -25,9 +25,9 @@ use ottla_storage::{Commit, MetaOp, Store, StoreError, Tree};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
+use crate::clock::wall_ms;
 use crate::reply::Later;
 use crate::settings::{Effective, Settings};
-use crate::state::wall_ms;
 
 /// An answer, and what must be durable before it leaves.
 type Delivery = (Result<Reply, ResponseError>, Option<Commit>);

@@ -9,6 +9,7 @@ pub mod settings;
 mod accept;
 mod background;
 mod budget;
+mod clock;
 mod cluster;
 mod config_changes;
 mod connection;

@@ -1,7 +1,6 @@
 //! What all requests share.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use ottla_codec::StrBytes;
 use ottla_storage::Store;
@@ -36,11 +35,4 @@ impl BrokerState {
     pub fn advertised(&self, listener: &str) -> (StrBytes, i32) {
         self.cluster.advertised(listener)
     }
-}
-
-/// Milliseconds since the Unix epoch.
-pub(crate) fn wall_ms() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }

@@ -8,9 +8,9 @@ use ottla_storage::{Commit, NewTopic, Store, Topic, TopicId};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
+use crate::clock::wall_ms;
 use crate::errors::{self, Refusal};
 use crate::settings::{AlterError, Changes, Settings, TopicConfig, Values};
-use crate::state::wall_ms;
 
 /// The most partitions that one request may make, as in Kafka.
 pub(crate) const MAX_NEW_PARTITIONS: i64 = 10_000;

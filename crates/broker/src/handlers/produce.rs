@@ -12,11 +12,11 @@ use ottla_codec::produce::{ProducePartition, ProduceRequest, ProduceTopic};
 use ottla_storage::{AppendContext, Appended, Commit, Store, StoreError, Topic};
 use tracing::warn;
 
+use crate::clock::wall_ms;
 use crate::context::RequestContext;
 use crate::errors::{self, Refusal};
 use crate::produce_check::{self, BatchRefusal};
 use crate::reply::Reply;
-use crate::state::wall_ms;
 use crate::topics::is_internal;
 
 /// From this version on topics are named by id alone.

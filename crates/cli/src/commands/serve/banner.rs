@@ -53,14 +53,24 @@ pub(super) fn render(facts: &Facts) -> String {
         "Ottla {version} is ready (cluster {}).",
         facts.cluster_id
     ));
-    line(format!("  data       {}", facts.data_dir.display()));
+    // Names in one column, as wide as the widest.
+    let width = facts
+        .listeners
+        .iter()
+        .map(|listener| listener.name.len())
+        .fold(9, usize::max);
+    line(format!(
+        "  {:<width$}  {}",
+        "data",
+        facts.data_dir.display()
+    ));
     for listener in &facts.listeners {
         line(format!(
-            "  {:<9}  listens on {}; clients are told to connect to {}",
+            "  {:<width$}  listens on {}; clients are told to connect to {}",
             listener.name, listener.bound, listener.advertised
         ));
         if let Some(warning) = warning(listener) {
-            line(format!("             warning: {warning}"));
+            line(format!("  {:<width$}  warning: {warning}", ""));
         }
     }
     if let Some(first) = facts.listeners.first() {
