@@ -143,7 +143,7 @@ impl Inner {
             return Err(StoreError::DiskFull.into());
         }
         if !self.core.synced() {
-            self.writer.lock().sync_journal()?;
+            self.sync_commits()?;
         }
         self.check_room()?;
         let mut rows = Vec::with_capacity(2 * captures.len());

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use crate::catalog::partition_dir;
+use crate::checkpoint::CheckpointError;
 use crate::partition::Partition;
-use crate::partition::files::SegmentFile;
 use crate::partition::row::partition_key;
 use crate::progress::Stage;
 use crate::store::Inner;
@@ -27,6 +27,14 @@ pub(crate) enum Garbage {
     },
 }
 
+impl Garbage {
+    fn seq(&self) -> u64 {
+        match self {
+            Garbage::Topic { seq, .. } | Garbage::Segments { seq, .. } => *seq,
+        }
+    }
+}
+
 /// Directories on their way out end so; no topic's name has a `~`.
 const REMOVED: &str = "~deleted";
 
@@ -34,11 +42,26 @@ impl Inner {
     /// Removes what waits.
     pub(crate) fn collect_garbage(&self) {
         let garbage = std::mem::take(&mut *self.garbage.lock());
+        if garbage.is_empty() {
+            return;
+        }
+        if !self.core.synced() {
+            // A power cut must not bring back a topic, or a start, whose files are gone.
+            let last = garbage.iter().map(Garbage::seq).max().unwrap_or_default();
+            let synced = self
+                .wait_durable(last)
+                .map_err(CheckpointError::from)
+                .and_then(|()| Ok(self.sync_commits()?));
+            if let Err(e) = synced {
+                self.note_trouble("syncing the journal before files are removed", Err(e));
+                return;
+            }
+        }
         for item in garbage {
-            let (Garbage::Topic { seq, .. } | Garbage::Segments { seq, .. }) = &item;
-            let kept = self.wait_durable(*seq).is_ok()
+            let seq = item.seq();
+            let kept = self.wait_durable(seq).is_ok()
                 && matches!(
-                    self.core.queue.progress.outcome(Stage::Durable, *seq),
+                    self.core.queue.progress.outcome(Stage::Durable, seq),
                     Some(Ok(()))
                 );
             if !kept {
@@ -92,13 +115,7 @@ impl Inner {
     fn remove_segments(&self, partition: &Partition, start: i64) -> io::Result<()> {
         let _checkpointing = self.checkpointing.lock();
         for base in partition.drop_segments(start) {
-            self.core.files.forget(partition.uid(), base);
-            for kind in [SegmentFile::Log, SegmentFile::Index, SegmentFile::TimeIndex] {
-                match self.core.fs.remove_file(&partition.path(base, kind)) {
-                    Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                    _ => {}
-                }
-            }
+            partition.remove_files(base)?;
         }
         Ok(())
     }

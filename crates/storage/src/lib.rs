@@ -21,6 +21,7 @@ pub mod partition_state;
 mod progress;
 mod queue;
 mod recovery;
+mod replay_plan;
 mod retention;
 #[cfg(test)]
 mod simulation;

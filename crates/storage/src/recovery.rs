@@ -19,7 +19,8 @@ use crate::journal::format::{Body, JournalOp, Place};
 use crate::journal::{self, Journal, ReplayError};
 use crate::meta::{self, MetaStore, Overlay};
 use crate::partition::Partition;
-use crate::partition::row::partition_key;
+use crate::partition::row::{parse_partition_key, partition_key};
+use crate::replay_plan::ReplayPlan;
 use crate::store::{Inner, Tuning};
 use crate::topic::TopicId;
 use crate::writer::Writer;
@@ -41,39 +42,59 @@ pub(crate) fn open(
         path: dir.to_owned(),
         reason,
     };
-    let meta = fs
+    let mut meta = fs
         .open_meta(&datadir::meta_dir(dir))
         .map_err(|e| match e.kind() {
             io::ErrorKind::Other => damaged(format!("the catalogue cannot be opened: {e}")),
             _ => io_error(e),
         })?;
     let position = read_position(&*meta).map_err(io_error)?;
-    let core = Core::new(fs.clone(), dir.to_owned(), options, position);
-    let inner = Inner {
-        core: Arc::new(core),
-        meta,
-        overlay: Mutex::new(Overlay::default()),
-        catalog: Catalog::default(),
-        partitions: RwLock::new(HashMap::new()),
-        writer: Mutex::new(Writer::new()),
-        garbage: Mutex::default(),
-        dead_rows: Mutex::default(),
-        checkpointing: Mutex::default(),
-        cluster_id: data_dir.cluster_id,
-        tuning,
-        stepped,
-        lock: Mutex::new(Some(data_dir.lock)),
-    };
-    inner.load_catalog().map_err(damaged)?;
-    let journal_dir = datadir::journal_dir(dir);
-    let found = journal::replay(&*fs, &journal_dir, position, |seq, ops| {
-        inner.replay(seq, ops)
-    })
-    .map_err(|e| match e {
+    let replay_error = |e| match e {
         ReplayError::Io(e) if e.kind() == io::ErrorKind::InvalidData => damaged(e.to_string()),
         ReplayError::Io(e) => io_error(e),
         ReplayError::Unknown(reason) => damaged(reason),
-    })?;
+    };
+    let journal_dir = datadir::journal_dir(dir);
+    let mut found_lock = Some(data_dir.lock);
+    let mut limit = u64::MAX;
+    let (inner, found) = loop {
+        let core = Core::new(fs.clone(), dir.to_owned(), options.clone(), position);
+        let inner = Inner {
+            core: Arc::new(core),
+            meta,
+            overlay: Mutex::new(Overlay::default()),
+            catalog: Catalog::default(),
+            partitions: RwLock::new(HashMap::new()),
+            writer: Mutex::new(Writer::new()),
+            garbage: Mutex::default(),
+            dead_rows: Mutex::default(),
+            checkpointing: Mutex::default(),
+            cluster_id: data_dir.cluster_id.clone(),
+            tuning,
+            stepped,
+            lock: Mutex::new(found_lock.take()),
+        };
+        inner.load_catalog().map_err(damaged)?;
+        let mut plan = ReplayPlan::default();
+        journal::replay(&*fs, &journal_dir, position, limit, |seq, ops| {
+            plan.note(seq, &ops);
+            Ok(true)
+        })
+        .map_err(replay_error)?;
+        let found = journal::replay(&*fs, &journal_dir, position, limit, |seq, ops| {
+            inner.replay(seq, ops, &plan)
+        })
+        .map_err(replay_error)?;
+        match found.cut_at {
+            // Deletions behind the cut are cut as well: what they would have taken must come back.
+            Some(seq) if seq < limit && plan.looks_past(seq) => {
+                limit = seq;
+                found_lock = inner.lock.into_inner();
+                meta = inner.meta;
+            }
+            _ => break (inner, found),
+        }
+    };
     if found.torn_bytes > 0 {
         tracing::warn!(
             bytes = found.torn_bytes,
@@ -84,6 +105,13 @@ pub(crate) fn open(
     if found.replayed > 0 || !found.stale.is_empty() {
         tracing::info!(commits = found.replayed, "recovered from the journal");
         let touched: Vec<Arc<Partition>> = inner.partitions.read().values().cloned().collect();
+        // Without syncs a power cut could still take appends that the journal has, and the deletions behind them, but not files back.
+        for partition in &touched {
+            partition.sync_segments().map_err(io_error)?;
+        }
+        for partition in &touched {
+            partition.drop_deleted().map_err(io_error)?;
+        }
         fs.sync_dir(&datadir::topics_dir(dir)).map_err(io_error)?;
         for partition in &touched {
             partition.sync_names().map_err(io_error)?;
@@ -95,6 +123,9 @@ pub(crate) fn open(
         for partition in touched {
             partition.cut_files().map_err(io_error)?;
         }
+    } else {
+        // A killed process may have written the position without a sync: the journal before it is about to be reused.
+        inner.meta.sync().map_err(io_error)?;
     }
     let journal =
         Journal::start(fs, &journal_dir, found, tuning.journal_file_bytes).map_err(io_error)?;
@@ -143,7 +174,10 @@ impl Inner {
     }
 
     /// Does a commit of the journal again. `false`: its bytes were never synced and are not there, so it ends the journal.
-    fn replay(&self, seq: u64, ops: Vec<JournalOp>) -> io::Result<bool> {
+    fn replay(&self, seq: u64, mut ops: Vec<JournalOp>, plan: &ReplayPlan) -> io::Result<bool> {
+        ops.retain(
+            |op| !matches!(op, JournalOp::Append(place, _) if plan.is_deleted(&place.topic)),
+        );
         for op in &ops {
             if let JournalOp::Append(
                 place,
@@ -154,6 +188,7 @@ impl Inner {
                     ..
                 },
             ) = op
+                && !plan.goes(place)
                 && let Some(partition) = self.partition_for_replay(place)?
                 && !partition.has_bytes(place, *len, *crc)
             {
@@ -227,10 +262,10 @@ impl Inner {
 
     /// A partition that is loaded later reads its start from the tree.
     fn replay_log_start(&self, key: &[u8], value: Option<&[u8]>) {
-        let partitions = self.partitions.read();
-        let partition = partitions
-            .values()
-            .find(|p| partition_key(p.topic(), p.index()) == key);
+        let Some((topic, index)) = parse_partition_key(key) else {
+            return;
+        };
+        let partition = self.partitions.read().get(&(topic, index)).cloned();
         let start = value
             .and_then(|v| v.try_into().ok())
             .map(i64::from_be_bytes);

@@ -487,7 +487,10 @@ impl Inner {
         match self.load_partition(&names, topic, index) {
             Ok(partition) => {
                 let partition = partition?;
-                if let Err(e) = partition.cut_files() {
+                if let Err(e) = partition
+                    .drop_deleted()
+                    .and_then(|()| partition.cut_files())
+                {
                     tracing::error!(%topic, index, error = %e, "cannot cut a segment to its known end");
                     return None;
                 }

@@ -1,6 +1,6 @@
 //! Group commit: everything that waits is written at once, synced at once, and then everybody is told at once.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,6 +13,7 @@ use crate::error::StoreError;
 use crate::fs::{File, OpenMode, is_disk_full};
 use crate::journal::Journal;
 use crate::journal::format::{self, Body, JournalOp};
+use crate::partition::files::SegmentFile;
 use crate::partition::{Partition, PendingAppend};
 use crate::progress::Stage;
 use crate::queue::{Job, Mode, QueuedOp};
@@ -31,6 +32,8 @@ pub(crate) struct Writer {
     buffer: Vec<u8>,
     /// Batches in memory, oldest first: (partition, how many batches).
     cached: VecDeque<(Arc<Partition>, usize)>,
+    /// Segments with large appends that were not synced, by the partition's number and the segment's base offset.
+    unsynced: BTreeMap<(u64, i64), Arc<Partition>>,
     reserved: bool,
 }
 
@@ -57,6 +60,7 @@ impl Writer {
             journal: None,
             buffer: Vec::new(),
             cached: VecDeque::new(),
+            unsynced: BTreeMap::new(),
             reserved: false,
         }
     }
@@ -65,9 +69,19 @@ impl Writer {
         self.journal = Some(journal);
     }
 
-    /// Makes everything durable that the journal has, for a journal that is not synced per commit.
-    pub fn sync_journal(&self) -> io::Result<()> {
-        self.journal.as_ref().map_or(Ok(()), Journal::sync_all)
+    /// The files that hold commits of a store that does not sync each: the segments that the journal points into, then the journal's.
+    fn unsynced_files(&mut self) -> io::Result<Vec<Arc<dyn File>>> {
+        let mut files = Vec::new();
+        for ((_, segment), partition) in std::mem::take(&mut self.unsynced) {
+            match partition.file(segment, SegmentFile::Log) {
+                Ok(file) => files.push(file),
+                // Its topic is deleted, or its records are.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+        files.extend(self.journal.iter().flat_map(Journal::files));
+        Ok(files)
     }
 
     /// Makes the reserve, or finds it. An error says that there is no room.
@@ -100,7 +114,7 @@ impl Writer {
 
     /// Writes a group; everything up to its last commit is then kept as far as `core` promises.
     fn write_group(&mut self, core: &Core, jobs: &[Job]) -> Result<(), GroupError> {
-        write_large(core, jobs)?;
+        write_large(core, jobs, &mut self.unsynced)?;
         let records: Vec<(u64, Vec<JournalOp>)> = jobs
             .iter()
             .map(|job| {
@@ -210,7 +224,11 @@ struct Run<'a> {
 }
 
 /// Large appends go to their segments, and are synced there, before the journal names them.
-fn write_large(core: &Core, jobs: &[Job]) -> Result<(), GroupError> {
+fn write_large(
+    core: &Core,
+    jobs: &[Job],
+    unsynced: &mut BTreeMap<(u64, i64), Arc<Partition>>,
+) -> Result<(), GroupError> {
     let mut runs: Vec<Run<'_>> = Vec::new();
     for append in appends(jobs).filter(|a| a.is_large()) {
         let place = &append.place;
@@ -244,6 +262,9 @@ fn write_large(core: &Core, jobs: &[Job]) -> Result<(), GroupError> {
         };
         let file = write().map_err(|e| GroupError::before_journal("writing a segment", &e))?;
         let key = (run.partition.uid(), run.segment);
+        if !core.synced() {
+            unsynced.entry(key).or_insert_with(|| run.partition.clone());
+        }
         if !written.iter().any(|(p, s, _)| (*p, *s) == key) {
             written.push((key.0, key.1, file));
         }
@@ -294,6 +315,12 @@ impl Inner {
             self.write_jobs(jobs);
         }
         any
+    }
+
+    /// Makes durable what a store without syncs has written so far. Commits go on meanwhile.
+    pub(crate) fn sync_commits(&self) -> io::Result<()> {
+        let files = self.writer.lock().unsynced_files()?;
+        files.iter().try_for_each(|f| f.sync_data())
     }
 
     /// Returns the emptied list.

@@ -55,7 +55,13 @@ impl File for OsFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.0.sync_data().map_err(|e| match e.kind() {
+            // Too late for "no room, try again": the pages that did not fit may be gone, and a second sync would not say so.
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                io::Error::other(format!("a sync failed: {e}"))
+            }
+            _ => e,
+        })
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

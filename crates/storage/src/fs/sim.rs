@@ -16,6 +16,20 @@ use crate::meta::{MetaStore, MetaWrite, Pairs, SimMeta, TreeId};
 
 const SECTOR: usize = 512;
 
+/// What happened to a simulated disk so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct SimStats {
+    pub power_cuts: u64,
+    /// Writes, not synced, of which a power cut kept some sectors only.
+    pub torn_writes: u64,
+    /// Writes, not synced, that a power cut lost.
+    pub lost_writes: u64,
+    /// Writes refused since the disk was full.
+    pub refused_writes: u64,
+    pub failed_syncs: u64,
+}
+
 /// A simulated disk. Clones share it.
 #[derive(Clone)]
 pub struct SimFs {
@@ -59,6 +73,7 @@ struct Disk {
     crashed: bool,
     fail_next_sync: bool,
     calls: u64,
+    stats: SimStats,
 }
 
 /// SplitMix64: enough for choosing what survives, and the same everywhere.
@@ -99,15 +114,16 @@ impl Inode {
         }
     }
 
-    fn crash(&mut self, rng: &mut SplitMix) {
+    fn crash(&mut self, rng: &mut SplitMix, stats: &mut SimStats) {
         for change in std::mem::take(&mut self.pending) {
             match &change {
                 Pending::SetLen(_) if rng.coin() => Inode::apply(&mut self.durable, &change),
                 Pending::SetLen(_) => {}
                 Pending::Write(position, bytes) => match rng.next() % 3 {
                     0 => Inode::apply(&mut self.durable, &change),
-                    1 => {}
+                    1 => stats.lost_writes += 1,
                     _ => {
+                        stats.torn_writes += 1;
                         let mut at = 0;
                         while at < bytes.len() {
                             let sector_end = SECTOR - (*position as usize + at) % SECTOR;
@@ -166,6 +182,7 @@ impl Disk {
     fn sync_tick(&mut self, generation: u64) -> io::Result<()> {
         Disk::changed(self.tick(generation)?)?;
         if std::mem::take(&mut self.fail_next_sync) {
+            self.stats.failed_syncs += 1;
             return Err(io::Error::other("simulated failed sync"));
         }
         Ok(())
@@ -191,6 +208,7 @@ impl SimFs {
             crashed: false,
             fail_next_sync: false,
             calls: 0,
+            stats: SimStats::default(),
         };
         SimFs {
             disk: Arc::new(Mutex::new(disk)),
@@ -251,7 +269,7 @@ impl SimFs {
         order.sort_unstable();
         for i in order {
             if let Some(inode) = disk.inodes.get_mut(&i) {
-                inode.crash(&mut disk.rng);
+                inode.crash(&mut disk.rng, &mut disk.stats);
             }
         }
         for write in std::mem::take(&mut disk.pending_meta) {
@@ -261,6 +279,7 @@ impl SimFs {
         }
         disk.meta.clone_from(&disk.durable_meta);
         disk.used = disk.inodes.values().map(|i| i.current.len() as u64).sum();
+        disk.stats.power_cuts += 1;
         disk.generation += 1;
         disk.crashed = false;
         disk.fuse = None;
@@ -290,6 +309,11 @@ impl SimFs {
     /// The next sync of a file fails.
     pub fn fail_next_sync(&self) {
         self.disk.lock().fail_next_sync = true;
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> SimStats {
+        self.disk.lock().stats
     }
 
     /// How many changing calls there were.
@@ -410,6 +434,7 @@ impl File for SimFile {
             let inode = disk.inodes.get_mut(&self.inode).ok_or_else(gone)?;
             let grown = (position + buf.len() as u64).saturating_sub(inode.current.len() as u64);
             if disk.used.saturating_add(grown) > disk.capacity {
+                disk.stats.refused_writes += 1;
                 return Err(io::ErrorKind::StorageFull.into());
             }
             disk.used += grown;
@@ -553,7 +578,7 @@ impl Fs for SimFs {
         if !disk.names.contains_key(from) {
             return Err(gone());
         }
-        for (names, may_add) in [(&mut disk.names, true), (&mut disk.durable_names, false)] {
+        for names in [&mut disk.names, &mut disk.durable_names] {
             let moved: Vec<PathBuf> = names
                 .keys()
                 .filter(|p| p.starts_with(from))
@@ -569,7 +594,6 @@ impl Fs for SimFs {
                     names.insert(target, node);
                 }
             }
-            let _ = may_add;
         }
         if let Some(node) = disk.names.get(to) {
             disk.durable_names.insert(to.to_owned(), *node);

@@ -155,12 +155,10 @@ impl Journal {
         self.current.file.sync_data()
     }
 
-    /// Makes all files durable that hold records, for a journal that is not synced per commit.
-    pub fn sync_all(&self) -> io::Result<()> {
-        for f in &self.full {
-            f.file.sync_data()?;
-        }
-        self.sync()
+    /// The files that hold records which a recovery may need, oldest first.
+    pub fn files(&self) -> impl Iterator<Item = Arc<dyn File>> {
+        let files = self.full.iter().chain([&self.current]);
+        files.map(|f| f.file.clone())
     }
 }
 

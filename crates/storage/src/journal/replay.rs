@@ -15,6 +15,8 @@ pub(crate) struct Replay {
     pub replayed: u64,
     /// Bytes of the commits that were cut: the first one not whole, or refused, and what follows it.
     pub torn_bytes: u64,
+    /// The commit at which `apply`, or the limit, cut the journal.
+    pub cut_at: Option<u64>,
     /// Files whose records all were replayed or are older than the checkpoint: free for use once a checkpoint stands at `last_seq`.
     pub spares: Vec<PathBuf>,
     /// Files with records that must not be met again: to be removed after that checkpoint.
@@ -37,12 +39,13 @@ impl From<io::Error> for ReplayError {
     }
 }
 
-/// Hands every commit after `checkpoint` to `apply`, in order, up to the first that is not whole. `apply` answers whether to go on:
-/// `false` cuts the journal before the commit.
+/// Hands every commit after `checkpoint` and before `limit` to `apply`, in order, up to the first that is not whole. `apply` answers
+/// whether to go on: `false` cuts the journal before the commit.
 pub(crate) fn replay(
     fs: &dyn Fs,
     dir: &Path,
     checkpoint: u64,
+    limit: u64,
     mut apply: impl FnMut(u64, Vec<JournalOp>) -> io::Result<bool>,
 ) -> Result<Replay, ReplayError> {
     let mut out = Replay {
@@ -81,7 +84,7 @@ pub(crate) fn replay(
     let mut cut = false;
     for (header, path) in files {
         if !cut && header.after_seq <= out.last_seq {
-            cut = read_file(fs, &path, header, &mut out, &mut apply)?;
+            cut = read_file(fs, &path, header, limit, &mut out, &mut apply)?;
             if !cut {
                 out.spares.push(path);
                 continue;
@@ -95,11 +98,12 @@ pub(crate) fn replay(
 /// More commits than could ever wait at once.
 const MAX_GAP: u64 = 1 << 24;
 
-/// Returns whether `apply` cut the journal.
+/// Returns whether the journal was cut.
 fn read_file(
     fs: &dyn Fs,
     path: &Path,
     header: FileHeader,
+    limit: u64,
     out: &mut Replay,
     apply: &mut impl FnMut(u64, Vec<JournalOp>) -> io::Result<bool>,
 ) -> Result<bool, ReplayError> {
@@ -124,7 +128,8 @@ fn read_file(
                     path.display()
                 ))
             })?;
-            if !apply(seq, ops)? {
+            if seq >= limit || !apply(seq, ops)? {
+                out.cut_at = Some(seq);
                 out.torn_bytes += rest.len() as u64;
                 return Ok(true);
             }

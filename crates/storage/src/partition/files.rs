@@ -104,6 +104,30 @@ impl Partition {
         Ok(file)
     }
 
+    /// Syncs the segments that were written to since the last checkpoint, as far as they have a file.
+    pub(crate) fn sync_segments(&self) -> io::Result<()> {
+        let unsynced: Vec<i64> = {
+            let log = self.log.lock();
+            let unsynced = log.segments.iter().filter(|s| s.unsynced && !s.fresh);
+            unsynced.map(|s| s.base_offset).collect()
+        };
+        unsynced
+            .into_iter()
+            .try_for_each(|base| sync_if_there(self.file(base, SegmentFile::Log)))
+    }
+
+    /// Removes a segment's files, as far as they are there.
+    pub(crate) fn remove_files(&self, base: i64) -> io::Result<()> {
+        self.core.files.forget(self.uid, base);
+        for kind in KINDS {
+            match self.core.fs.remove_file(&self.path(base, kind)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the names of files durable that a killed process may have made without a sync.
     pub(crate) fn sync_names(&self) -> io::Result<()> {
         if self.core.fs.exists(&self.dir)? {

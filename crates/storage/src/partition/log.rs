@@ -87,6 +87,8 @@ pub(crate) struct Log {
     pub end: i64,
     /// In order; the last is the active one.
     pub segments: Vec<Segment>,
+    /// Base offsets of segments that the row still had when it was loaded though their records are deleted.
+    pub dropped: Vec<i64>,
     /// The last batches, without a gap up to the end.
     pub ring: VecDeque<Cached>,
     pub state: Box<dyn PartitionState>,
@@ -292,14 +294,15 @@ impl Log {
             if !last.in_file {
                 unflushed += last.bytes.len();
             }
+            // One that begins with this batch stays, empty: a checkpoint may have noted it.
+            while self
+                .segments
+                .pop_if(|s| s.base_offset > last.base_offset)
+                .is_some()
+            {}
             if let Some(segment) = self.segments.last_mut() {
-                if segment.base_offset == last.segment {
-                    segment.size = last.position;
-                    segment.times = last.before;
-                }
-                if segment.size == 0 {
-                    self.segments.pop();
-                }
+                segment.size = last.position;
+                segment.times = last.before;
             }
             self.end = last.base_offset;
         }
@@ -338,6 +341,19 @@ impl Log {
             freed += front.bytes.len();
             if !front.in_file {
                 unflushed += front.bytes.len();
+            }
+        }
+        (dropped, freed, unflushed)
+    }
+
+    /// Forgets every segment and batch: all of it is deleted. Returns as [`Log::drop_segments_below`].
+    pub fn drop_all(&mut self) -> (Vec<i64>, usize, usize) {
+        let dropped = self.segments.drain(..).map(|s| s.base_offset).collect();
+        let (mut freed, mut unflushed) = (0, 0);
+        for cached in self.ring.drain(..) {
+            freed += cached.bytes.len();
+            if !cached.in_file {
+                unflushed += cached.bytes.len();
             }
         }
         (dropped, freed, unflushed)

@@ -164,11 +164,12 @@ impl Partition {
             .skip(1)
             .take_while(|s| s.base_offset <= loaded.log_start)
             .count();
-        segments.drain(..gone);
+        let dropped = segments.drain(..gone).map(|s| s.base_offset).collect();
         let log = Log {
             start: loaded.log_start,
             end,
             segments,
+            dropped,
             ring: Default::default(),
             state: loaded.state,
             state_end: loaded.state_end,

@@ -9,6 +9,7 @@ use ottla_codec::batch::{BatchHeader, HEADER_LEN};
 use super::files::SegmentFile;
 use super::log::Log;
 use super::{LARGE_APPEND, Partition};
+use crate::fs::OpenMode;
 use crate::journal::format::{Body, Place};
 
 impl Partition {
@@ -66,15 +67,12 @@ impl Partition {
             .last()
             .is_none_or(|s| s.base_offset != place.segment)
         {
-            let there = self
-                .core
-                .fs
-                .exists(&self.path(place.segment, SegmentFile::Log))?;
             log.open_segment(place.segment, place.now_ms);
-            if let Some(segment) = log.segments.last_mut() {
-                // Large appends may be in it already: it is cut at the end of recovery instead.
-                segment.fresh = !there;
-            }
+        }
+        if let Some(segment) = log.segments.last_mut().filter(|s| s.fresh) {
+            // Large appends may be in it already: it is cut at the end of recovery instead of emptied.
+            let log_file = self.path(place.segment, SegmentFile::Log);
+            segment.fresh = !self.core.fs.exists(&log_file)?;
         }
         let size = log.segments.last().map_or(0, |s| s.size);
         if size != place.position {
@@ -95,6 +93,7 @@ impl Partition {
             Body::Segment { len, .. } => {
                 // Memory holds a gapless end of the log only.
                 drop(log);
+                self.restore_files()?;
                 self.flush()?;
                 self.evict(usize::MAX);
                 log = self.lock();
@@ -153,11 +152,54 @@ fn damaged(reason: String) -> io::Error {
 }
 
 impl Partition {
-    /// Moves the log's start as the journal says.
+    /// Moves the log's start as the journal says. Segments go at the end: appends that follow may still name them.
     pub(crate) fn replay_start(&self, start: i64) {
         let mut log = self.lock();
         self.set_log_start(&mut log, start);
-        drop(log);
-        self.drop_segments(start);
+    }
+
+    /// Makes the files anew that deleted records had, for replaying appends that come before the deletion.
+    fn restore_files(&self) -> io::Result<()> {
+        let mut segments: Vec<i64> = {
+            let log = self.lock();
+            let fresh = |base| {
+                log.segments
+                    .iter()
+                    .any(|s| s.base_offset == base && s.fresh)
+            };
+            let waiting = log.ring.iter().filter(|c| !c.in_file).map(|c| c.segment);
+            waiting.filter(|base| !fresh(*base)).collect()
+        };
+        segments.dedup();
+        for base in segments {
+            let path = self.path(base, SegmentFile::Log);
+            if !self.core.fs.exists(&path)? {
+                self.core.fs.create_dir_all(&self.dir)?;
+                self.core.fs.open(&path, OpenMode::Truncate)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end of recovery, or for a partition just loaded: forgets segments whose records are all deleted, and removes what is left
+    /// of their files. A crash came between the deletion, or its row, and the files.
+    pub(crate) fn drop_deleted(&self) -> io::Result<()> {
+        let mut dropped = std::mem::take(&mut self.lock().dropped);
+        let start = self.log_start_offset();
+        dropped.extend(self.drop_segments(start));
+        {
+            let mut log = self.lock();
+            if log.start >= log.end && log.segments.last().is_some_and(|s| s.size > 0) {
+                // Retention may have removed the active segment as well: the next append starts one at the end.
+                let (bases, bytes, unflushed) = log.drop_all();
+                self.forget_bytes(bytes, unflushed);
+                dropped.extend(bases);
+                self.mark_dirty(&mut log);
+            }
+        }
+        dropped
+            .into_iter()
+            .try_for_each(|base| self.remove_files(base))?;
+        self.restore_files()
     }
 }

@@ -37,6 +37,15 @@ pub(crate) fn partition_key(topic: &TopicId, index: i32) -> Vec<u8> {
     key
 }
 
+/// What [`partition_key`] made.
+pub(crate) fn parse_partition_key(key: &[u8]) -> Option<(TopicId, i32)> {
+    let (topic, index) = key.split_at_checked(16)?;
+    Some((
+        TopicId::from_slice(topic).ok()?,
+        i32::from_be_bytes(index.try_into().ok()?),
+    ))
+}
+
 impl SegmentRow {
     /// The row of a segment whose index tail is about to be in the files.
     pub fn of(segment: &Segment) -> SegmentRow {

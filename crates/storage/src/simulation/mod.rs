@@ -1,6 +1,6 @@
 //! Seeded simulation of the whole store on a disk that crashes, fills up and fails syncs, checked against a model.
 //!
-//! `OTTLA_SIM_SEED=n` runs one seed, `OTTLA_SIM_SEEDS=n` that many, `OTTLA_SIM_OS=1` runs them without syncs. A failure names its seed.
+//! `OTTLA_SIM_SEED=n` runs one seed, `OTTLA_SIM_SEEDS=n` that many. A failure names its seed.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -9,20 +9,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use model::{Batch, Model, check_bytes, read_bytes};
 use ottla_codec::ResponseError;
 use ottla_codec::batch::{BatchHeader, check_all};
 use ottla_codec::records::{BatchBuilder, Record};
-use ottla_codec::response::Chunk;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::fs::sim::SimFs;
-use crate::progress::Stage;
 use crate::store::{Inner, Tuning};
 use crate::{
     AppendContext, AppendError, Check, Durability, LogConfig, MetaOp, NewTopic, Op, Partition,
     PartitionState, PartitionStateFactory, Store, StoreError, StoreOptions, TopicId, Tree,
 };
+
+mod model;
 
 /// Remembers the base offset of every batch: what recovery must bring back exactly.
 #[derive(Default)]
@@ -51,41 +52,10 @@ impl PartitionStateFactory for Factory {
     }
 }
 
-/// An append of the model.
-#[derive(Clone)]
-struct Batch {
-    base: i64,
-    next: i64,
-    bytes: Bytes,
-    seq: u64,
-    /// The number of the atomic commit that it is part of.
-    atomic: Option<u64>,
-}
-
-#[derive(Default)]
-struct PartitionModel {
-    batches: Vec<Batch>,
-    /// Acknowledged or seen: must not go.
-    kept: i64,
-    start: i64,
-    /// Moves of the start in this life: (start, commit).
-    starts: Vec<(i64, u64)>,
-}
-
-#[derive(Default)]
-struct Model {
-    partitions: BTreeMap<(TopicId, i32), PartitionModel>,
-    /// Values of a counter by key: (value, commit).
-    counters: BTreeMap<u8, Vec<(u64, u64)>>,
-    counters_kept: BTreeMap<u8, u64>,
-    atomics: u64,
-    /// Numbers of atomic commits that reached the journal's queue: (number, commit).
-    atomic_seqs: Vec<(u64, u64)>,
-    topics: u128,
-}
-
 const SMALL: TopicId = TopicId::from_u128(1);
 const MIXED: TopicId = TopicId::from_u128(2);
+/// Records have times from 0 up to twice this.
+const RETENTION_MS: u64 = 1000;
 const ATOMIC_KEY: &[u8] = b"atomic";
 
 fn options(durability: Durability) -> StoreOptions {
@@ -99,7 +69,7 @@ fn options(durability: Durability) -> StoreOptions {
             segment_bytes: configs["segment.bytes"].parse().unwrap(),
             index_interval_bytes: 300,
             retention_bytes: None,
-            retention_ms: None,
+            retention_ms: Some(RETENTION_MS),
             ..LogConfig::default()
         }),
         partition_state: Arc::new(Factory),
@@ -113,6 +83,59 @@ struct Simulation {
     model: Model,
     store: Option<Store>,
     full: bool,
+    events: Events,
+}
+
+/// What happened in a run.
+#[derive(Default)]
+struct Events {
+    kills: u64,
+    cuts_of_openings: u64,
+    checkpoints: u64,
+    /// Crashes by what they came into.
+    cut: BTreeMap<&'static str, u64>,
+    disk: crate::fs::sim::SimStats,
+}
+
+impl Events {
+    fn crashes(&self) -> u64 {
+        self.kills + self.disk.power_cuts
+    }
+
+    fn add(&mut self, other: Events) {
+        self.kills += other.kills;
+        self.cuts_of_openings += other.cuts_of_openings;
+        self.checkpoints += other.checkpoints;
+        for (step, n) in other.cut {
+            *self.cut.entry(step).or_default() += n;
+        }
+        let (disk, more) = (&mut self.disk, other.disk);
+        disk.power_cuts += more.power_cuts;
+        disk.torn_writes += more.torn_writes;
+        disk.lost_writes += more.lost_writes;
+        disk.refused_writes += more.refused_writes;
+        disk.failed_syncs += more.failed_syncs;
+    }
+}
+
+impl std::fmt::Display for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} crashes ({} killed processes, {} power cuts; {} while opening), {} torn and {} lost writes, \
+             {} writes to a full disk, {} failed syncs, {} checkpoints; crashes by step: {:?}",
+            self.crashes(),
+            self.kills,
+            self.disk.power_cuts,
+            self.cuts_of_openings,
+            self.disk.torn_writes,
+            self.disk.lost_writes,
+            self.disk.refused_writes,
+            self.disk.failed_syncs,
+            self.checkpoints,
+            self.cut,
+        )
+    }
 }
 
 fn counter_key(n: u8) -> Bytes {
@@ -120,18 +143,15 @@ fn counter_key(n: u8) -> Bytes {
 }
 
 impl Simulation {
-    fn new(seed: u64) -> Simulation {
+    fn new(seed: u64, durability: Durability) -> Simulation {
         Simulation {
             rng: StdRng::seed_from_u64(seed),
             fs: SimFs::new(seed),
-            durability: if env("OTTLA_SIM_OS").is_some() {
-                Durability::Os
-            } else {
-                Durability::Disk
-            },
+            durability,
             model: Model::default(),
             store: None,
             full: false,
+            events: Events::default(),
         }
     }
 
@@ -140,10 +160,9 @@ impl Simulation {
     }
 
     /// Opens, through crashes of the opening itself if need be.
-    fn open(&mut self) -> usize {
+    fn open(&mut self) {
         self.fs.set_free(None);
-        let mut crashes = 0;
-        loop {
+        for _ in 0..1000 {
             if self.rng.random_bool(0.3) {
                 self.fs.crash_after(self.rng.random_range(0..60));
             }
@@ -160,54 +179,47 @@ impl Simulation {
             ) {
                 Ok(store) => {
                     self.store = Some(store);
-                    return crashes;
+                    return;
                 }
                 Err(e) => {
                     assert!(self.fs.has_crashed(), "opening failed: {e}");
-                    match self.durability {
-                        Durability::Disk => self.fs.crash(),
-                        // What was only written survives a dead process, not a power cut.
-                        Durability::Os => self.fs.kill(),
-                    }
-                    crashes += 1;
-                    assert!(crashes < 1000);
+                    self.events.cuts_of_openings += 1;
+                    self.die();
                 }
             }
         }
+        panic!("a thousand crashes in a row");
     }
 
-    fn run(&mut self, lives: usize) -> usize {
-        let mut crashes = 0;
+    /// The process dies, or the power goes.
+    fn die(&mut self) {
+        let power_cut = self.rng.random_bool(match self.durability {
+            Durability::Disk => 0.8,
+            Durability::Os => 0.5,
+        });
+        if !power_cut {
+            self.events.kills += 1;
+            self.fs.kill();
+            return;
+        }
+        if self.durability == Durability::Os {
+            self.model.forget_unsynced();
+        }
+        self.fs.crash();
+    }
+
+    fn run(mut self, lives: usize) -> Events {
         for _ in 0..lives {
-            crashes += self.open();
+            self.open();
             self.verify();
             self.live();
             self.store = None;
-            if self.durability == Durability::Os || self.rng.random_bool(0.8) {
-                if self.durability == Durability::Os {
-                    // Without syncs only a dead process is survived whole; after a power cut what is left is a prefix.
-                    if self.rng.random_bool(0.5) {
-                        self.fs.kill();
-                        continue;
-                    }
-                    for p in self.model.partitions.values_mut() {
-                        p.kept = 0;
-                        p.starts.push((p.start, 0));
-                        p.starts.push((0, 0));
-                        p.start = 0;
-                    }
-                    self.model.counters_kept.clear();
-                }
-                self.fs.crash();
-            } else {
-                self.fs.kill();
-            }
-            crashes += 1;
+            self.die();
         }
-        self.fs.set_free(None);
         self.open();
         self.verify();
-        crashes
+        self.events.disk = self.fs.stats();
+        self.events
     }
 
     fn live(&mut self) {
@@ -237,43 +249,107 @@ impl Simulation {
             ) {
                 break;
             }
-            self.step();
+            let step = self.step();
+            if self.fs.has_crashed() {
+                *self.events.cut.entry(step).or_default() += 1;
+            }
         }
         self.settle();
     }
 
-    fn step(&mut self) {
+    /// Does something; says what.
+    fn step(&mut self) -> &'static str {
         let inner = self.inner().clone();
         match self.rng.random_range(0..100) {
-            0..40 => self.append(),
-            40..50 => self.commit_counter(),
-            50..58 => self.commit_atomic(),
-            58..80 => {
+            0..38 => {
+                self.append();
+                "append"
+            }
+            38..48 => {
+                self.commit_counter();
+                "commit"
+            }
+            48..56 => {
+                self.commit_atomic();
+                "atomic commit"
+            }
+            56..78 => {
                 inner.step_writer();
                 self.settle();
+                "journal"
             }
-            80..86 => {
-                let result = inner.checkpoint();
-                self.settle();
-                if let Err(e) = result {
-                    inner.note_trouble("checkpoint", Err(e));
-                }
+            78..84 => {
+                self.checkpoint();
+                "checkpoint"
             }
-            86..88 => {
+            84..86 => {
                 let result = inner.flush_all();
                 inner.note_trouble("flush", result);
+                "flush"
             }
-            88..90 => self.delete_records(),
-            90..92 => inner.collect_garbage(),
-            92..94 => self.churn_topic(),
-            94..95 => {
+            86..89 => {
+                self.delete_records();
+                "delete records"
+            }
+            89..91 => {
+                inner.collect_garbage();
+                "remove files"
+            }
+            91..93 => {
+                self.churn_topic();
+                "create or delete a topic"
+            }
+            93..94 => {
                 self.full = !self.full;
                 let free = self.full.then(|| self.rng.random_range(0..30_000));
                 self.fs.set_free(free);
+                "fill the disk"
             }
-            95 if self.rng.random_bool(0.2) => self.fs.fail_next_sync(),
-            _ => self.read(),
+            94..96 => {
+                self.retain();
+                "retention"
+            }
+            96 if self.rng.random_bool(0.2) => {
+                self.fs.fail_next_sync();
+                "fail a sync"
+            }
+            _ => {
+                self.read();
+                "read"
+            }
         }
+    }
+
+    fn checkpoint(&mut self) {
+        let inner = self.inner().clone();
+        let result = inner.checkpoint();
+        self.settle();
+        match result {
+            Ok(()) => {
+                self.events.checkpoints += 1;
+                self.model.make_certain();
+            }
+            Err(e) => inner.note_trouble("checkpoint", Err(e)),
+        }
+    }
+
+    fn retain(&mut self) {
+        let Some(p) = self.pick() else { return };
+        let before = p.log_start_offset();
+        let now = self.rng.random_range(0..4 * RETENTION_MS as i64);
+        if p.retain(&self.inner().clone(), now).is_ok() && p.log_start_offset() > before {
+            self.note_start(&p);
+        }
+    }
+
+    fn note_start(&mut self, p: &Partition) {
+        let (start, seq) = {
+            let log = p.lock();
+            (log.start, log.start_seq)
+        };
+        let key = (*p.topic(), p.index());
+        let model = self.model.partitions.entry(key).or_default();
+        model.starts.push((start, seq));
     }
 
     fn pick(&mut self) -> Option<Arc<Partition>> {
@@ -284,6 +360,7 @@ impl Simulation {
 
     fn batch(&mut self, large: bool) -> (BytesMut, Vec<BatchHeader>) {
         let count = self.rng.random_range(1..4);
+        let time = self.rng.random_range(0..2 * RETENTION_MS as i64);
         let records: Vec<Record> = (0..count)
             .map(|offset| {
                 let len = if large && offset == 0 {
@@ -294,7 +371,7 @@ impl Simulation {
                 let fill: u8 = self.rng.random();
                 Record {
                     offset,
-                    timestamp: 0,
+                    timestamp: time,
                     key: None,
                     value: Some(Bytes::from(vec![fill; len])),
                     headers: Vec::new(),
@@ -342,7 +419,7 @@ impl Simulation {
 
     fn commit_counter(&mut self) {
         let n = self.rng.random_range(0..3);
-        let history = self.model.counters.entry(n).or_default();
+        let history = &mut self.model.counters.entry(n).or_default().history;
         let value = history.last().map_or(0, |h| h.0) + 1;
         let op = MetaOp::Put {
             tree: Tree::Offsets,
@@ -378,11 +455,10 @@ impl Simulation {
             });
         }
         match self.store.as_ref().unwrap().commit_all(ops) {
-            Ok((appended, commit)) => {
+            Ok((appended, _)) => {
                 for ((p, bytes), appended) in sent.iter().zip(&appended) {
                     self.note(p, Self::noted(bytes, appended, Some(number)));
                 }
-                self.model.atomic_seqs.push((number, commit.0));
             }
             Err(AppendError::Store(_)) => {}
             Err(e) => panic!("commit_all: {e}"),
@@ -393,13 +469,8 @@ impl Simulation {
         let Some(p) = self.pick() else { return };
         let hw = p.high_watermark();
         let to = self.rng.random_range(0..=hw);
-        if let Ok(Ok((start, commit))) = p.delete_records(to) {
-            let model = self
-                .model
-                .partitions
-                .entry((*p.topic(), p.index()))
-                .or_default();
-            model.starts.push((start, commit.0));
+        if to > p.log_start_offset() && matches!(p.delete_records(to), Ok(Ok(_))) {
+            self.note_start(&p);
         }
     }
 
@@ -435,45 +506,6 @@ impl Simulation {
         }
     }
 
-    /// Learns what became of commits: acknowledged, or taken back.
-    fn settle(&mut self) {
-        let inner = self.inner().clone();
-        let outcome = |seq| inner.core.queue.progress.outcome(Stage::Durable, seq);
-        let taken_back = |seq| matches!(outcome(seq), Some(Err(StoreError::DiskFull)));
-        for ((topic, index), model) in &mut self.model.partitions {
-            model
-                .batches
-                .retain(|b| b.next <= model.kept || !taken_back(b.seq));
-            for b in &model.batches {
-                if b.seq != 0 && matches!(outcome(b.seq), Some(Ok(()))) {
-                    model.kept = model.kept.max(b.next);
-                }
-            }
-            for (start, seq) in &model.starts {
-                if matches!(outcome(*seq), Some(Ok(()))) {
-                    model.start = model.start.max(*start);
-                }
-            }
-            if let Some(p) = inner.partitions.read().get(&(*topic, *index)) {
-                let end = model.batches.last().map_or(0, |b| b.next);
-                if !matches!(inner.core.queue.trouble(), Some(StoreError::Failed(_))) {
-                    assert_eq!(p.log_end_offset(), end, "end after settling");
-                }
-                assert!(p.high_watermark() <= end);
-            }
-        }
-        for (n, history) in &mut self.model.counters {
-            history.retain(|(_, seq)| !taken_back(*seq));
-            for (value, seq) in history {
-                if matches!(outcome(*seq), Some(Ok(()))) {
-                    let kept = self.model.counters_kept.entry(*n).or_default();
-                    *kept = (*kept).max(*value);
-                }
-            }
-        }
-        self.model.atomic_seqs.retain(|(_, seq)| !taken_back(*seq));
-    }
-
     fn read(&mut self) {
         let Some(p) = self.pick() else { return };
         let key = (*p.topic(), p.index());
@@ -488,142 +520,45 @@ impl Simulation {
             Err(e) => assert!(self.fs.has_crashed(), "read: {e}"),
         }
     }
-
-    /// What was opened holds what it must, and nothing else. Then the model takes it as the truth.
-    fn verify(&mut self) {
-        self.fs.crash_after(u64::MAX);
-        let store = self.store.clone().unwrap();
-        let inner = self.inner().clone();
-        let atomic = store
-            .get(Tree::Groups, ATOMIC_KEY)
-            .unwrap()
-            .map_or(0, |v| u64::from_be_bytes(v[..].try_into().unwrap()));
-        for ((topic, index), model) in &mut self.model.partitions {
-            let Some(p) = store.partition(topic, *index) else {
-                assert_eq!(model.kept, 0, "a topic with kept records is gone");
-                model.batches.clear();
-                continue;
-            };
-            let end = p.log_end_offset();
-            assert_eq!(end, p.high_watermark());
-            assert!(
-                end >= model.kept,
-                "kept up to {}, ends at {end}",
-                model.kept
-            );
-            for b in &model.batches {
-                if let Some(number) = b.atomic {
-                    assert_eq!(
-                        b.next <= end,
-                        number <= atomic,
-                        "atomic commit {number} is half there"
-                    );
-                }
-            }
-            model.batches.retain(|b| b.next <= end);
-            assert_eq!(model.batches.last().map_or(0, |b| b.next), end);
-            let start = p.log_start_offset();
-            let moved = start == model.start || model.starts.iter().any(|s| s.0 == start);
-            assert!(start >= model.start && moved, "log start {start}");
-            let bases: Vec<i64> = model.batches.iter().map(|b| b.base).collect();
-            let state = p.lock().state.snapshot();
-            let state: Vec<i64> = state.map_or(Vec::new(), |s| postcard::from_bytes(&s).unwrap());
-            assert_eq!(state, bases, "the producer state");
-            let mut next = start;
-            while next < end {
-                let bytes = read_bytes(&p, next, 50_000).unwrap();
-                check_bytes(model, next, end, &bytes);
-                next = check_all(&bytes).unwrap().last().unwrap().next_offset();
-            }
-            model.kept = end;
-            model.start = start;
-            model.starts.clear();
-            for b in &mut model.batches {
-                // Numbers of an earlier life mean nothing in this one.
-                b.seq = 0;
-            }
-        }
-        for (n, history) in &mut self.model.counters {
-            let value = store
-                .get(Tree::Offsets, &counter_key(*n))
-                .unwrap()
-                .map_or(0, |v| u64::from_be_bytes(v[..].try_into().unwrap()));
-            let kept = self.model.counters_kept.entry(*n).or_default();
-            assert!(
-                value >= *kept,
-                "counter {n} went back from {kept} to {value}"
-            );
-            assert!(value == 0 || history.iter().any(|h| h.0 == value));
-            *kept = value;
-            history.retain(|h| h.0 <= value);
-            for h in history {
-                h.1 = 0;
-            }
-        }
-        self.model.atomic_seqs.clear();
-        assert!(inner.core.queue.trouble().is_none());
-    }
-}
-
-fn read_bytes(p: &Partition, from: i64, max: usize) -> Result<Vec<u8>, String> {
-    let slice = p
-        .read(from, p.high_watermark(), max, true)
-        .map_err(|e| e.to_string())?;
-    let mut out = Vec::new();
-    for chunk in slice.chunks {
-        match chunk {
-            Chunk::Bytes(b) => out.extend_from_slice(&b),
-            Chunk::File {
-                file,
-                position,
-                len,
-            } => {
-                let at = out.len();
-                out.resize(at + len, 0);
-                file.read_at(position, &mut out[at..])
-                    .map_err(|e| e.to_string())?;
-            }
-        }
-    }
-    Ok(out)
-}
-
-fn check_bytes(model: &PartitionModel, from: i64, end: i64, bytes: &[u8]) {
-    let at = model.batches.partition_point(|b| b.next <= from);
-    let mut rest = bytes;
-    for batch in &model.batches[at..] {
-        if rest.is_empty() {
-            break;
-        }
-        assert!(batch.next <= end);
-        let (front, behind) = rest.split_at(batch.bytes.len().min(rest.len()));
-        assert!(front == batch.bytes, "batch at {} differs", batch.base);
-        rest = behind;
-    }
-    assert!(rest.is_empty(), "more than was appended");
-    assert!(
-        !bytes.is_empty() || from >= end,
-        "nothing at {from} of {end}"
-    );
 }
 
 fn env(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-#[test]
-fn crashes_lose_nothing_that_was_acknowledged_or_seen() {
+fn run_seeds(durability: Durability) {
     let seeds = match env("OTTLA_SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..env("OTTLA_SIM_SEEDS").unwrap_or(16),
+        None => 0..env("OTTLA_SIM_SEEDS").unwrap_or(SEEDS),
     };
-    let mut crashes = 0;
+    let mut events = Events::default();
     for seed in seeds {
-        let outcome = std::panic::catch_unwind(|| Simulation::new(seed).run(40));
+        let outcome = std::panic::catch_unwind(|| Simulation::new(seed, durability).run(LIVES));
         match outcome {
-            Ok(n) => crashes += n,
+            Ok(more) => events.add(more),
             Err(_) => panic!("the simulation failed: OTTLA_SIM_SEED={seed}"),
         }
     }
-    println!("{crashes} crashes");
+    println!("{durability:?}: {events}");
+    if events.crashes() > 1000 {
+        let cut = |step| events.cut.get(step).copied().unwrap_or(0);
+        for step in ["checkpoint", "journal", "flush", "remove files"] {
+            assert!(cut(step) > 0, "no crash came into: {step}");
+        }
+        let disk = events.disk;
+        assert!(disk.torn_writes > 0 && disk.refused_writes > 0 && disk.failed_syncs > 0);
+    }
+}
+
+const LIVES: usize = 40;
+const SEEDS: u64 = 40;
+
+#[test]
+fn crashes_lose_nothing_that_was_acknowledged_or_seen() {
+    run_seeds(Durability::Disk);
+}
+
+#[test]
+fn without_syncs_killed_processes_lose_nothing_and_power_cuts_only_the_end() {
+    run_seeds(Durability::Os);
 }

@@ -1,0 +1,285 @@
+//! What the store must hold after each crash, and the check that it does.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use ottla_codec::batch::check_all;
+use ottla_codec::response::Chunk;
+
+use super::{ATOMIC_KEY, Simulation, counter_key};
+use crate::progress::Stage;
+use crate::{Partition, StoreError, TopicId, Tree};
+
+/// An append of the model.
+#[derive(Clone)]
+pub(super) struct Batch {
+    pub base: i64,
+    pub next: i64,
+    pub bytes: Bytes,
+    /// The commit; 0: of an earlier life.
+    pub seq: u64,
+    /// The number of the atomic commit that it is part of.
+    pub atomic: Option<u64>,
+}
+
+#[derive(Default)]
+pub(super) struct PartitionModel {
+    pub batches: Vec<Batch>,
+    /// Acknowledged or seen: must not go.
+    pub kept: i64,
+    /// Kept even by a power cut of a store without syncs: what it opened with, or checkpointed.
+    pub certain: i64,
+    pub start: i64,
+    pub certain_start: i64,
+    /// Moves of the start in this life: (start, commit).
+    pub starts: Vec<(i64, u64)>,
+}
+
+/// A value that only grows: (value, commit).
+#[derive(Default)]
+pub(super) struct Counter {
+    pub history: Vec<(u64, u64)>,
+    pub kept: u64,
+    pub certain: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Model {
+    pub partitions: BTreeMap<(TopicId, i32), PartitionModel>,
+    pub counters: BTreeMap<u8, Counter>,
+    pub atomics: u64,
+    pub topics: u128,
+}
+
+/// The journal is a line: no commit is there that came after one which is not.
+#[derive(Default)]
+struct Line {
+    last_there: u64,
+    first_lost: Option<u64>,
+}
+
+impl Line {
+    fn note(&mut self, seq: u64, there: bool) {
+        if seq == 0 {
+            return;
+        }
+        if there {
+            self.last_there = self.last_there.max(seq);
+        } else {
+            self.first_lost = Some(self.first_lost.map_or(seq, |s| s.min(seq)));
+        }
+    }
+
+    fn check(&self) {
+        if let Some(lost) = self.first_lost {
+            let there = self.last_there;
+            assert!(there < lost, "commit {lost} is lost, {there} is not");
+        }
+    }
+}
+
+impl Model {
+    /// A power cut of a store without syncs: only what is certain must be there, and a beginning of the rest may be.
+    pub fn forget_unsynced(&mut self) {
+        for p in self.partitions.values_mut() {
+            p.kept = p.certain;
+            p.starts.push((p.certain_start, 0));
+            p.start = p.certain_start;
+        }
+        for c in self.counters.values_mut() {
+            c.kept = c.certain;
+        }
+    }
+
+    /// What is kept now is certain.
+    pub fn make_certain(&mut self) {
+        for p in self.partitions.values_mut() {
+            p.certain = p.kept;
+            p.certain_start = p.start;
+        }
+        for c in self.counters.values_mut() {
+            c.certain = c.kept;
+        }
+    }
+}
+
+impl Simulation {
+    /// Learns what became of commits: acknowledged, or taken back.
+    pub(super) fn settle(&mut self) {
+        let inner = self.inner().clone();
+        let outcome = |seq| inner.core.queue.progress.outcome(Stage::Durable, seq);
+        let taken_back = |seq| matches!(outcome(seq), Some(Err(StoreError::DiskFull)));
+        let kept = |seq| seq != 0 && matches!(outcome(seq), Some(Ok(())));
+        for ((topic, index), model) in &mut self.model.partitions {
+            model
+                .batches
+                .retain(|b| b.next <= model.kept || !taken_back(b.seq));
+            for b in model.batches.iter().filter(|b| kept(b.seq)) {
+                model.kept = model.kept.max(b.next);
+            }
+            model.starts.retain(|(_, seq)| !taken_back(*seq));
+            for (start, _) in model.starts.iter().filter(|s| kept(s.1)) {
+                model.start = model.start.max(*start);
+            }
+            if let Some(p) = inner.partitions.read().get(&(*topic, *index)) {
+                let end = model.batches.last().map_or(0, |b| b.next);
+                if !matches!(inner.core.queue.trouble(), Some(StoreError::Failed(_))) {
+                    assert_eq!(p.log_end_offset(), end, "end after settling");
+                }
+                assert!(p.high_watermark() <= end);
+            }
+        }
+        for counter in self.model.counters.values_mut() {
+            counter.history.retain(|(_, seq)| !taken_back(*seq));
+            for (value, _) in counter.history.iter().filter(|h| kept(h.1)) {
+                counter.kept = counter.kept.max(*value);
+            }
+        }
+    }
+
+    /// What was opened holds what it must, and nothing else. Then the model takes it as the truth.
+    pub(super) fn verify(&mut self) {
+        self.fs.crash_after(u64::MAX);
+        let store = self.store.clone().unwrap();
+        let number = |tree, key: &[u8]| {
+            store
+                .get(tree, key)
+                .unwrap()
+                .map_or(0, |v| u64::from_be_bytes(v[..].try_into().unwrap()))
+        };
+        let mut line = Line::default();
+        let atomic = number(Tree::Groups, ATOMIC_KEY);
+        for ((topic, index), model) in &mut self.model.partitions {
+            let Some(p) = store.partition(topic, *index) else {
+                assert_eq!(model.kept, 0, "a topic with kept records is gone");
+                model.batches.clear();
+                continue;
+            };
+            verify_partition(&p, model, atomic, &mut line);
+        }
+        for (n, counter) in &mut self.model.counters {
+            let value = number(Tree::Offsets, &counter_key(*n));
+            assert!(
+                value >= counter.kept,
+                "counter {n} went back from {} to {value}",
+                counter.kept
+            );
+            assert!(value == 0 || counter.history.iter().any(|h| h.0 == value));
+            for (v, seq) in &counter.history {
+                line.note(*seq, *v <= value);
+            }
+            counter.kept = value;
+            counter.history.retain(|h| h.0 <= value);
+            for h in &mut counter.history {
+                h.1 = 0;
+            }
+        }
+        line.check();
+        if let Some(topic) = store.topics().by_name("churn") {
+            let p = store.partition(&topic.id, 0).unwrap();
+            read_all(&p, p.log_start_offset(), |_, _| {});
+        }
+        // Recovery brought it all to the disk.
+        self.model.make_certain();
+        assert!(self.inner().core.queue.trouble().is_none());
+    }
+}
+
+fn verify_partition(p: &Partition, model: &mut PartitionModel, atomic: u64, line: &mut Line) {
+    let end = p.log_end_offset();
+    assert_eq!(end, p.high_watermark());
+    let kept = model.kept;
+    assert!(end >= kept, "kept up to {kept}, ends at {end}");
+    for b in &model.batches {
+        let there = b.next <= end;
+        if let Some(number) = b.atomic {
+            assert_eq!(
+                there,
+                number <= atomic,
+                "atomic commit {number} is half there"
+            );
+        }
+        line.note(b.seq, there);
+    }
+    model.batches.retain(|b| b.next <= end);
+    assert_eq!(model.batches.last().map_or(0, |b| b.next), end);
+    let start = p.log_start_offset();
+    let moved = start == model.start || model.starts.iter().any(|s| s.0 == start);
+    assert!(start >= model.start && moved, "log start {start}");
+    for (to, seq) in &model.starts {
+        line.note(*seq, *to <= start);
+    }
+    let bases: Vec<i64> = model.batches.iter().map(|b| b.base).collect();
+    let state = p.lock().state.snapshot();
+    let state: Vec<i64> = state.map_or(Vec::new(), |s| postcard::from_bytes(&s).unwrap());
+    assert_eq!(state, bases, "the producer state");
+    read_all(p, start, |next, bytes| check_bytes(model, next, end, bytes));
+    model.kept = end;
+    model.start = start;
+    model.starts.clear();
+    for b in &mut model.batches {
+        // Numbers of an earlier life mean nothing in this one.
+        b.seq = 0;
+    }
+}
+
+/// Reads up to the end: no gap, every CRC right.
+fn read_all(p: &Partition, from: i64, check: impl Fn(i64, &[u8])) {
+    let end = p.high_watermark();
+    let mut next = from;
+    while next < end {
+        let bytes = read_bytes(p, next, 50_000).unwrap();
+        check(next, &bytes);
+        let headers = check_all(&bytes).unwrap();
+        for h in &headers {
+            assert!(
+                h.base_offset <= next && next < h.next_offset(),
+                "a gap at {next}"
+            );
+            next = h.next_offset();
+        }
+        assert!(!headers.is_empty(), "nothing at {next} of {end}");
+    }
+}
+
+pub(super) fn read_bytes(p: &Partition, from: i64, max: usize) -> Result<Vec<u8>, String> {
+    let slice = p
+        .read(from, p.high_watermark(), max, true)
+        .map_err(|e| e.to_string())?;
+    let mut out = Vec::new();
+    for chunk in slice.chunks {
+        match chunk {
+            Chunk::Bytes(b) => out.extend_from_slice(&b),
+            Chunk::File {
+                file,
+                position,
+                len,
+            } => {
+                let at = out.len();
+                out.resize(at + len, 0);
+                file.read_at(position, &mut out[at..])
+                    .map_err(|e| e.to_string())?;
+            }
+        }
+    }
+    Ok(out)
+}
+
+pub(super) fn check_bytes(model: &PartitionModel, from: i64, end: i64, bytes: &[u8]) {
+    let at = model.batches.partition_point(|b| b.next <= from);
+    let mut rest = bytes;
+    for batch in &model.batches[at..] {
+        if rest.is_empty() {
+            break;
+        }
+        assert!(batch.next <= end);
+        let (front, behind) = rest.split_at(batch.bytes.len().min(rest.len()));
+        assert!(front == batch.bytes, "batch at {} differs", batch.base);
+        rest = behind;
+    }
+    assert!(rest.is_empty(), "more than was appended");
+    assert!(
+        !bytes.is_empty() || from >= end,
+        "nothing at {from} of {end}"
+    );
+}
