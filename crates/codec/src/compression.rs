@@ -103,15 +103,25 @@ fn bounded(reader: impl Read, limit: usize) -> std::io::Result<Vec<u8>> {
 }
 
 fn lz4(input: &[u8], limit: usize) -> std::io::Result<Vec<u8>> {
-    let mut decoder = FrameDecoder::new(input);
+    // The decoder takes the end of its input for the end of a frame, but Java's reader wants an end mark. With one behind
+    // the input it shows whether the input lacked it: then this one is used up.
+    const END_MARK: &[u8] = &[0; 4];
+    let mut decoder = FrameDecoder::new(input.chain(END_MARK));
     let mut out = Vec::new();
     // A read of nothing is the end of one frame; others may follow.
     loop {
         let room = (limit as u64).saturating_add(1) - out.len() as u64;
-        let before = decoder.get_ref().len();
+        let before = decoder.get_ref().get_ref().0.len();
         decoder.by_ref().take(room).read_to_end(&mut out)?;
-        let rest = decoder.get_ref().len();
-        if out.len() > limit || rest == 0 {
+        let (rest, mark) = decoder.get_ref().get_ref();
+        let rest = rest.len();
+        if out.len() > limit {
+            return Ok(out);
+        }
+        if mark.len() < END_MARK.len() {
+            return Err(std::io::Error::other("cut short"));
+        }
+        if rest == 0 {
             return Ok(out);
         }
         if rest == before {
@@ -256,8 +266,14 @@ mod tests {
         let input: Vec<u8> = (0..5000_u32).flat_map(u32::to_le_bytes).collect();
         for codec in ALL.into_iter().skip(1) {
             let whole = compress(codec, &input);
-            // The last five bytes: an LZ4 frame that lacks its end mark alone is whole.
-            for len in [whole.len() - 5, whole.len() / 2, 17] {
+            // An LZ4 frame ends with a mark of four bytes, which Java's reader insists on.
+            for len in [
+                whole.len() - 1,
+                whole.len() - 4,
+                whole.len() - 5,
+                whole.len() / 2,
+                17,
+            ] {
                 let result = decompress(codec, &whole[..len], 1 << 20);
                 assert!(
                     matches!(result, Err(CompressionError::Malformed { .. })),
