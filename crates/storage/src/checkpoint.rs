@@ -145,7 +145,7 @@ impl Inner {
         if !self.core.synced() {
             self.sync_commits()?;
         }
-        self.check_room()?;
+        self.check_room(0)?;
         let mut rows = Vec::with_capacity(2 * captures.len());
         for capture in captures {
             capture.write()?;
@@ -164,6 +164,8 @@ impl Inner {
                 });
             }
         }
+        let bytes = rows.iter().map(MetaWrite::len).sum();
+        self.check_room(bytes)?;
         self.meta.write(&rows)?;
         self.meta.sync()?;
         // Last of all, and durable by itself: before it a restart replays from the older position, which gives the same state.
@@ -173,10 +175,11 @@ impl Inner {
         Ok(())
     }
 
-    /// sled takes an error of the disk as its end, so it is not asked to write to a disk that is as good as full.
-    fn check_room(&self) -> Result<(), CheckpointError> {
+    /// sled takes an error of the disk as its end, so it is not asked to write `bytes` to a disk that is as good as full.
+    /// It rewrites what shares a page with what changes: the double is a guess.
+    fn check_room(&self, bytes: u64) -> Result<(), CheckpointError> {
         match self.core.fs.available_bytes(&self.core.dir) {
-            Ok(room) if room < self.tuning.checkpoint_room => {
+            Ok(room) if room < self.tuning.checkpoint_room + 2 * bytes => {
                 Err(io::Error::from(io::ErrorKind::StorageFull).into())
             }
             _ => Ok(()),

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 #[allow(missing_docs)]
 pub enum OpenError {
     #[error(
-        "data directory {path} is in use by another broker (process {pid:?}): stop it, or choose another --data-dir"
+        "data directory {path} is in use by another broker{}: stop it, or choose another --data-dir",
+        pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
     )]
     Locked { path: PathBuf, pid: Option<u32> },
     #[error(

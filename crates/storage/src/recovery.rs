@@ -116,6 +116,12 @@ pub(crate) fn open(
         for partition in &touched {
             partition.sync_names().map_err(io_error)?;
         }
+        if fs
+            .available_bytes(dir)
+            .is_ok_and(|room| room < 2 * tuning.checkpoint_room)
+        {
+            Writer::use_reserve(&inner.core);
+        }
         inner.checkpoint().map_err(|e| match e {
             crate::checkpoint::CheckpointError::Io(e) => io_error(e),
             other => damaged(format!("checkpoint after recovery: {other}")),

@@ -91,7 +91,7 @@ impl Default for Tuning {
         Tuning {
             reserve_bytes: crate::writer::DEFAULT_RESERVE,
             journal_file_bytes: crate::journal::MIN_FILE_LEN,
-            checkpoint_room: 4 << 20,
+            checkpoint_room: 1 << 20,
         }
     }
 }

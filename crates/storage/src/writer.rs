@@ -21,8 +21,8 @@ use crate::store::Inner;
 
 /// Journal bytes of one group, about: bounds the latency of its first commit.
 const GROUP_BYTES: usize = 4 << 20;
-/// Set aside so that topics can still be deleted on a full disk.
-const RESERVE_BYTES: usize = 1 << 20;
+/// Set aside so that topics can still be deleted on a full disk, and a recovery can make its checkpoint there.
+const RESERVE_BYTES: usize = 2 << 20;
 const RESERVE_NAME: &str = "reserve";
 
 /// What the writer alone has.
@@ -99,6 +99,12 @@ impl Writer {
         }
         self.reserved = true;
         Ok(())
+    }
+
+    /// Gives the reserve of an earlier run to a recovery that lacks room. It is made anew when there is some.
+    pub fn use_reserve(core: &Core) {
+        // Without a reserve there is nothing to gain; what lacks room says so.
+        let _ = core.fs.remove_file(&core.dir.join(RESERVE_NAME));
     }
 
     fn release_reserve(&mut self, core: &Core) -> bool {

@@ -47,6 +47,13 @@ pub struct MetaWrite {
     pub value: Option<Vec<u8>>,
 }
 
+impl MetaWrite {
+    /// Bytes of key and value.
+    pub(crate) fn len(&self) -> u64 {
+        (self.key.len() + self.value.as_ref().map_or(0, Vec::len)) as u64
+    }
+}
+
 /// Pairs of key and value.
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
