@@ -575,6 +575,13 @@ def goes_on_over(how):
     c.close()
 
 
+def tells_a_transactional_producer_at_once_that_it_is_not_supported():
+    p = Producer({"bootstrap.servers": BOOTSTRAP, "transactional.id": unique("x")})
+    error = expect_error(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, lambda: p.init_transactions(60))
+    assert error.fatal()
+    assert "transactions are not supported by this broker" in error.str(), error.str()
+
+
 def goes_on_over_sigkill_and_restart():
     goes_on_over("kill")
 
@@ -600,6 +607,7 @@ run([
     deletes_records,
     accepts_large_messages_and_refuses_too_large_ones,
     reports_unknown_topics_and_bad_requests,
+    tells_a_transactional_producer_at_once_that_it_is_not_supported,
     goes_on_over_sigkill_and_restart,
     goes_on_over_sigterm_and_restart,
 ])

@@ -18,6 +18,12 @@ pub struct Accepted {
 /// The table.
 pub const ACCEPTED: &[Accepted] = &[
     Accepted {
+        api: "FindCoordinator",
+        step: "cluster::coordinators: of transactions",
+        path: "*",
+        reason: "There is no coordinator of transactions: TRANSACTIONAL_ID_AUTHORIZATION_FAILED up to version 2 and UNSUPPORTED_VERSION from 3, which is what librdkafka and the Java client stop at and show the message of.",
+    },
+    Accepted {
         api: "ApiVersions",
         step: "cluster::versions*",
         path: "api_keys*",

@@ -43,6 +43,7 @@ client!(
         deletes_records,
         accepts_large_messages_and_refuses_too_large_ones,
         reports_unknown_topics_and_bad_requests,
+        tells_a_transactional_producer_at_once_that_it_is_not_supported,
         goes_on_over_sigkill_and_restart,
         goes_on_over_sigterm_and_restart,
     ]
@@ -65,6 +66,7 @@ client!(
         stamps_records_with_the_append_time_where_a_topic_says_so,
         accepts_large_messages_and_refuses_too_large_ones,
         reports_unknown_topics_and_bad_requests,
+        tells_a_transactional_producer_at_once_that_it_is_not_supported,
         produces_without_waiting_for_acknowledgements,
         broadcasts_between_groups,
         shares_partitions_among_members_that_join_and_leave,

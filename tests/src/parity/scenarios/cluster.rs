@@ -89,6 +89,8 @@ pub async fn coordinators(both: &mut Both) -> anyhow::Result<()> {
     both.call_in_each_version::<FindCoordinatorRequest>("of a group", |_, v| ask(v, "g", 0))
         .await;
     for v in 1..=both.latest::<FindCoordinatorRequest>() {
+        both.call::<FindCoordinatorRequest>("of transactions", v, |_| ask(v, "x", 1))
+            .await;
         for kind in [2, 9, -1] {
             both.call::<FindCoordinatorRequest>("of another kind", v, |_| ask(v, "g", kind))
                 .await;
