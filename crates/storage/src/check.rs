@@ -1,13 +1,14 @@
-//! Verifies what a store holds: every batch's CRC, that offsets follow each other, every entry of the offset indexes.
+//! Verifies what a store holds: every batch's CRC, that offsets follow each other, every entry of the indexes.
 
 use std::io;
 
 use ottla_codec::batch;
 
+use crate::fs::File;
 use crate::index;
-use crate::partition::Partition;
 use crate::partition::files::SegmentFile;
-use crate::partition::walk::Walk;
+use crate::partition::walk::{BatchAt, Walk};
+use crate::partition::{Partition, SegmentTimes};
 use crate::store::{Inner, Store};
 
 /// What a check found.
@@ -86,29 +87,112 @@ fn check_partition(partition: &Partition, topic: &str, report: &mut CheckReport)
                 reason,
             });
         };
-        match check_segment(partition, base, end, size) {
+        let mut indexes = Indexes::read(partition, base, len);
+        match check_segment(partition, base, end, size, &mut indexes) {
             Ok((batches, bytes)) => {
                 report.batches += batches;
                 report.bytes += bytes;
+                indexes.problems().into_iter().for_each(&mut problem);
             }
+            // Without all batches the indexes cannot be judged.
             Err(e) => problem(e.to_string()),
         }
-        if let Err(e) = check_index(partition, base, size, len) {
-            report.problems.push(Problem {
-                topic: topic.to_owned(),
-                partition: partition.index(),
-                segment: base,
-                reason: format!("offset index: {e}"),
-            });
+    }
+}
+
+/// The entries of a segment's indexes; those that named a batch are passed.
+struct Indexes {
+    offsets: io::Result<Vec<index::OffsetEntry>>,
+    times: io::Result<Vec<SegmentTimes>>,
+    offsets_at: usize,
+    times_at: usize,
+}
+
+impl Indexes {
+    fn read(p: &Partition, base: i64, len: index::IndexLen) -> Indexes {
+        let offsets = read_entries(
+            p,
+            base,
+            SegmentFile::Index,
+            len.offsets,
+            index::offset_entry,
+        );
+        let times = read_entries(
+            p,
+            base,
+            SegmentFile::TimeIndex,
+            len.times,
+            index::time_entry,
+        );
+        Indexes {
+            offsets,
+            times,
+            offsets_at: 0,
+            times_at: 0,
         }
     }
+
+    fn pass(&mut self, batch: &BatchAt) {
+        let last = batch.next_offset - 1;
+        if let Ok(offsets) = &self.offsets
+            && offsets
+                .get(self.offsets_at)
+                .is_some_and(|e| e.position == batch.position && e.offset == last)
+        {
+            self.offsets_at += 1;
+        }
+        if let Ok(times) = &self.times
+            && times
+                .get(self.times_at)
+                .is_some_and(|t| t.offset == last && t.max_timestamp == batch.max_timestamp)
+        {
+            self.times_at += 1;
+        }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let judge = |name, count: Result<usize, &io::Error>, at: usize| match count {
+            Err(e) => Some(format!("{name}: {e}")),
+            Ok(count) if at < count => Some(format!("{name}: entry {at} names no batch")),
+            Ok(_) => None,
+        };
+        let offsets = self.offsets.as_ref().map(Vec::len);
+        let times = self.times.as_ref().map(Vec::len);
+        [
+            judge("offset index", offsets, self.offsets_at),
+            judge("time index", times, self.times_at),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+fn read_entries<T>(
+    p: &Partition,
+    base: i64,
+    kind: SegmentFile,
+    count: u32,
+    read: fn(&dyn File, i64, u32) -> io::Result<T>,
+) -> io::Result<Vec<T>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let file = p.file(base, kind)?;
+    (0..count).map(|i| read(&*file, base, i)).collect()
 }
 
 fn invalid(reason: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
-fn check_segment(p: &Partition, base: i64, end: i64, size: u64) -> io::Result<(u64, u64)> {
+fn check_segment(
+    p: &Partition,
+    base: i64,
+    end: i64,
+    size: u64,
+    indexes: &mut Indexes,
+) -> io::Result<(u64, u64)> {
     let file = p.file(base, SegmentFile::Log)?;
     let mut walk = Walk::new(&*file, 0, size);
     let (mut batches, mut expected) = (0, base);
@@ -123,6 +207,7 @@ fn check_segment(p: &Partition, base: i64, end: i64, size: u64) -> io::Result<(u
         file.read_exact_at(at.position, &mut bytes)?;
         batch::check_crc(&bytes)
             .map_err(|e| invalid(format!("batch at offset {}: {e}", at.base_offset)))?;
+        indexes.pass(&at);
         expected = at.next_offset;
         batches += 1;
     }
@@ -132,20 +217,4 @@ fn check_segment(p: &Partition, base: i64, end: i64, size: u64) -> io::Result<(u
         )));
     }
     Ok((batches, size))
-}
-
-fn check_index(p: &Partition, base: i64, size: u64, len: index::IndexLen) -> io::Result<()> {
-    if len.offsets == 0 {
-        return Ok(());
-    }
-    let file = p.file(base, SegmentFile::Index)?;
-    let log = p.file(base, SegmentFile::Log)?;
-    for i in 0..len.offsets {
-        let entry = index::offset_entry(&*file, base, i)?;
-        let batch = Walk::new(&*log, entry.position, size).next()?;
-        if batch.is_none_or(|b| b.next_offset != entry.offset + 1) {
-            return Err(invalid(format!("entry {i} names no batch")));
-        }
-    }
-    Ok(())
 }

@@ -9,6 +9,8 @@ pub mod check;
 mod checkpoint;
 pub mod config;
 mod core;
+#[cfg(test)]
+mod damage;
 mod datadir;
 pub mod error;
 pub mod fs;

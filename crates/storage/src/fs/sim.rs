@@ -42,13 +42,14 @@ enum Node {
     File(u64),
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Inode {
     current: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Pending>,
 }
 
+#[derive(Clone)]
 enum Pending {
     Write(u64, Vec<u8>),
     SetLen(u64),
@@ -56,6 +57,7 @@ enum Pending {
 
 type MetaMap = BTreeMap<(TreeId, Vec<u8>), Vec<u8>>;
 
+#[derive(Clone)]
 struct Disk {
     rng: SplitMix,
     generation: u64,
@@ -77,6 +79,7 @@ struct Disk {
 }
 
 /// SplitMix64: enough for choosing what survives, and the same everywhere.
+#[derive(Clone)]
 struct SplitMix(u64);
 
 impl SplitMix {
@@ -212,6 +215,13 @@ impl SimFs {
         };
         SimFs {
             disk: Arc::new(Mutex::new(disk)),
+        }
+    }
+
+    /// A disk of its own with the same content.
+    pub fn fork(&self) -> SimFs {
+        SimFs {
+            disk: Arc::new(Mutex::new(self.disk.lock().clone())),
         }
     }
 

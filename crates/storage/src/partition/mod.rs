@@ -22,6 +22,7 @@ use crate::topic::TopicId;
 pub(crate) mod files;
 mod log;
 mod read;
+mod rebuild;
 mod replay;
 mod retention;
 pub(crate) mod row;

@@ -14,12 +14,12 @@ use crate::fs::File;
 use crate::index::{self, IndexLen, OffsetEntry};
 
 /// A part of a segment file to read, as seen under the partition's lock.
-struct FilePart {
+pub(super) struct FilePart {
     base: i64,
     size: u64,
     index: IndexLen,
     /// The last entry at or before the wanted offset that is not in the index file.
-    start: Option<OffsetEntry>,
+    pub start: Option<OffsetEntry>,
     /// One within the budget from there on.
     limit_hint: Option<OffsetEntry>,
     /// The part ends before this offset ...
@@ -177,7 +177,7 @@ impl Partition {
     }
 
     /// The batch of a segment that holds `offset`.
-    fn locate(
+    pub(super) fn locate(
         &self,
         file: &dyn File,
         part: &FilePart,
@@ -194,6 +194,7 @@ impl Partition {
                 )
             }),
         };
+        let mut damaged = true;
         match from {
             Ok(Some(entry)) if entry.position < part.size => {
                 let mut walk = Walk::new(file, entry.position, part.size);
@@ -211,11 +212,12 @@ impl Partition {
                     return Ok(None);
                 }
             }
-            Ok(None) => {}
-            // A missing, short or wrong index costs a longer walk.
-            Ok(Some(_)) | Err(_) => {
-                tracing::debug!(segment = part.base, "offset index is damaged");
-            }
+            Ok(None) => damaged = false,
+            // A missing, short or wrong index costs a longer walk, once.
+            Ok(Some(_)) | Err(_) => {}
+        }
+        if damaged {
+            self.try_rebuild(part.base);
         }
         let mut walk = Walk::new(file, 0, part.size);
         while let Some(batch) = walk.next()? {
@@ -268,7 +270,7 @@ fn missing(offset: i64) -> io::Error {
 }
 
 /// What to read from a file for `offset`; `None` if it is in memory.
-fn file_part(log: &Log, offset: i64, end: i64, max_bytes: usize) -> Option<FilePart> {
+pub(super) fn file_part(log: &Log, offset: i64, end: i64, max_bytes: usize) -> Option<FilePart> {
     let memory = log.ring.front();
     if memory.is_some_and(|c| c.base_offset <= offset) {
         return None;

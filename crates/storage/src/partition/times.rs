@@ -3,11 +3,13 @@
 use std::io;
 
 use bytes::Bytes;
+use ottla_codec::batch::BatchHeader;
 use ottla_codec::records;
 use ottla_codec::response::Chunk;
 
 use super::files::SegmentFile;
-use super::log::{LEADER_EPOCH, Log};
+use super::log::{LEADER_EPOCH, Log, SegmentTimes};
+use super::read::file_part;
 use super::walk::{BatchAt, Walk};
 use super::{FileSlice, Partition, TimestampOffset};
 use crate::error::ReadError;
@@ -73,13 +75,45 @@ impl Partition {
             )
         });
         let offset = match found {
-            // An entry says that all before its offset are not younger; one that lies outside of the segment is damage.
-            Ok(Some(entry)) if entry.offset >= base && entry.offset < self.high_watermark() => {
-                entry.offset
+            // All before its offset are not younger than an entry says, if it is right.
+            Ok(Some(entry)) if self.is_time_of(base, entry)? => entry.offset,
+            Ok(None) => base,
+            _ => {
+                self.try_rebuild(base);
+                base
             }
-            _ => base,
         };
         Ok(Some(offset.max(start)))
+    }
+
+    /// Whether the batch that a time entry names is there and has that time.
+    fn is_time_of(&self, base: i64, entry: SegmentTimes) -> Result<bool, ReadError> {
+        let part = {
+            let log = self.lock();
+            let number = log.segment_of(entry.offset);
+            if number.is_none_or(|n| log.segments[n].base_offset != base) || entry.offset >= log.end
+            {
+                return Ok(false);
+            }
+            match file_part(&log, entry.offset, log.end, 1) {
+                Some(part) => part,
+                None => {
+                    let at = log.ring.partition_point(|c| c.next_offset <= entry.offset);
+                    return Ok(log.ring.get(at).is_some_and(|c| {
+                        c.next_offset == entry.offset + 1
+                            && BatchHeader::parse(&c.bytes)
+                                .is_ok_and(|h| h.max_timestamp == entry.max_timestamp)
+                    }));
+                }
+            }
+        };
+        let found = self
+            .file(base, SegmentFile::Log)
+            .and_then(|file| self.locate(&*file, &part, part.start, entry.offset))
+            .map_err(|e| self.read_error(entry.offset, &e))?;
+        Ok(found.is_some_and(|b| {
+            b.next_offset == entry.offset + 1 && b.max_timestamp == entry.max_timestamp
+        }))
     }
 
     fn search_chunk(

@@ -31,6 +31,8 @@ pub(crate) struct Walk<'a> {
     limit: u64,
     window: Vec<u8>,
     window_at: u64,
+    /// No batch starts before the end of the one in front of it.
+    next_offset: i64,
 }
 
 impl<'a> Walk<'a> {
@@ -42,6 +44,7 @@ impl<'a> Walk<'a> {
             limit,
             window: Vec::new(),
             window_at: 0,
+            next_offset: 0,
         }
     }
 
@@ -68,6 +71,7 @@ impl<'a> Walk<'a> {
             .window
             .get(start..start + HEADER_LEN)
             .and_then(|h| parse(h, self.position, self.limit))
+            .filter(|batch| batch.base_offset >= self.next_offset)
             .ok_or_else(|| {
                 io::Error::new(
                     io::ErrorKind::InvalidData,
@@ -75,6 +79,7 @@ impl<'a> Walk<'a> {
                 )
             })?;
         self.position = batch.end();
+        self.next_offset = batch.next_offset;
         Ok(Some(batch))
     }
 }
@@ -89,7 +94,7 @@ fn parse(h: &[u8], position: u64, limit: u64) -> Option<BatchAt> {
         && size >= HEADER_LEN as u64
         && position + size <= limit
         && delta >= 0
-        && base_offset >= 0;
+        && (0..i64::MAX - i64::from(i32::MAX)).contains(&base_offset);
     sound.then_some(BatchAt {
         base_offset,
         next_offset: base_offset + i64::from(delta) + 1,

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use model::{Batch, Model, check_bytes, read_bytes};
+pub(crate) use model::read_bytes;
+use model::{Batch, Model, check_bytes};
 use ottla_codec::ResponseError;
 use ottla_codec::batch::{BatchHeader, check_all};
 use ottla_codec::records::{BatchBuilder, Record};
@@ -58,7 +59,15 @@ const MIXED: TopicId = TopicId::from_u128(2);
 const RETENTION_MS: u64 = 1000;
 const ATOMIC_KEY: &[u8] = b"atomic";
 
-fn options(durability: Durability) -> StoreOptions {
+pub(crate) fn tuning() -> Tuning {
+    Tuning {
+        reserve_bytes: 2048,
+        journal_file_bytes: 16 << 10,
+        checkpoint_room: 1024,
+    }
+}
+
+pub(crate) fn options(durability: Durability) -> StoreOptions {
     StoreOptions {
         durability,
         cache_bytes: 10_000,
@@ -166,16 +175,11 @@ impl Simulation {
             if self.rng.random_bool(0.3) {
                 self.fs.crash_after(self.rng.random_range(0..60));
             }
-            let tuning = Tuning {
-                reserve_bytes: 2048,
-                journal_file_bytes: 16 << 10,
-                checkpoint_room: 1024,
-            };
             match Store::open_stepped(
                 Arc::new(self.fs.clone()),
                 Path::new("/data"),
                 options(self.durability),
-                tuning,
+                tuning(),
             ) {
                 Ok(store) => {
                     self.store = Some(store);

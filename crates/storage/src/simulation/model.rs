@@ -242,7 +242,7 @@ fn read_all(p: &Partition, from: i64, check: impl Fn(i64, &[u8])) {
     }
 }
 
-pub(super) fn read_bytes(p: &Partition, from: i64, max: usize) -> Result<Vec<u8>, String> {
+pub(crate) fn read_bytes(p: &Partition, from: i64, max: usize) -> Result<Vec<u8>, String> {
     let slice = p
         .read(from, p.high_watermark(), max, true)
         .map_err(|e| e.to_string())?;
