@@ -25,6 +25,7 @@ use crate::connections::{Ending, Handle};
 use crate::context::{ConnectionInfo, Principal, RequestContext};
 use crate::dispatch::dispatch;
 use crate::handlers;
+use crate::inbound::Inbound;
 use crate::output::Output;
 use crate::reply::{Later, Outcome, WireReply};
 use crate::state::BrokerState;
@@ -58,6 +59,10 @@ pub(crate) enum Closed {
     Refused(String),
     #[error("idle for longer than connections.max.idle.ms")]
     Idle,
+    #[error(
+        "a frame arrived too slowly while requests on all connections use up queued.max.request.bytes"
+    )]
+    TooSlow,
 }
 
 impl Closed {
@@ -69,7 +74,8 @@ impl Closed {
             | Closed::Request(_)
             | Closed::UnknownApi { .. }
             | Closed::UnsupportedVersion { .. }
-            | Closed::Refused(_) => false,
+            | Closed::Refused(_)
+            | Closed::TooSlow => false,
         }
     }
 }
@@ -94,7 +100,7 @@ pub(crate) async fn serve(
     limits: Limits,
 ) -> Result<(), Closed> {
     let mut connection = Connection {
-        inbound: BytesMut::new(),
+        inbound: Inbound::new(info.id, limits.total.clone()),
         decoder: FrameDecoder::new(limits.max_frame),
         replies: Replies {
             pending: VecDeque::new(),
@@ -119,7 +125,7 @@ pub(crate) async fn serve(
 
 struct Connection {
     stream: TcpStream,
-    inbound: BytesMut,
+    inbound: Inbound,
     decoder: FrameDecoder,
     replies: Replies,
     /// What all requests of this connection have in common; the rest is set for each.
@@ -142,7 +148,8 @@ impl Connection {
             }
             let total = self.replies.limits.total.clone();
             let freed = total.freed();
-            let may_read = stopping.is_none() && self.replies.may_read_more();
+            let may_read = stopping.is_none() && self.may_read_more();
+            let slow = self.inbound.due();
             let must_wait = stopping.is_none() && !may_read && self.replies.has_room();
             tokio::select! {
                 biased;
@@ -150,6 +157,9 @@ impl Connection {
                     return Ok(());
                 },
                 () = freed, if must_wait => {}
+                () = until(slow), if slow.is_some() => if self.inbound.is_too_slow() {
+                    return Err(Closed::TooSlow);
+                },
                 ending = &mut ended, if stopping.is_none() => match ending {
                     Ending::Idle => return Err(Closed::Idle),
                     Ending::Abort => return Ok(()),
@@ -158,6 +168,18 @@ impl Connection {
                 () = until(stopping), if stopping.is_some() => return Ok(()),
             }
         }
+    }
+
+    /// Whether to read. Past the bound on all connections one with nothing in flight may still, so that each gets its
+    /// turn; in the middle of a large frame only one at a time.
+    fn may_read_more(&mut self) -> bool {
+        let nothing_under_way = self.replies.in_flight == 0;
+        if !self.replies.limits.total.is_exhausted() {
+            self.inbound.give_turn_back();
+            return nothing_under_way || self.replies.has_room();
+        }
+        (nothing_under_way || (self.inbound.is_in_a_large_frame() && self.replies.has_room()))
+            && self.inbound.may_read_past_the_bound()
     }
 
     /// Ready when replies were settled, the socket takes more of them, or requests were read. False at the end of the stream.
@@ -187,10 +209,11 @@ impl Connection {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Closed>> {
         let mut open = Poll::Pending;
         for _ in 0..READS_IN_A_ROW {
-            let room = self.decoder.reserve_hint(&self.inbound).max(1);
-            self.inbound.reserve(room);
-            let room = self.inbound.capacity() - self.inbound.len();
-            let read = pin!(self.stream.read_buf(&mut self.inbound)).poll(cx);
+            let buffer = &mut self.inbound.buffer;
+            let room = self.decoder.reserve_hint(buffer).max(1);
+            buffer.reserve(room);
+            let room = buffer.capacity() - buffer.len();
+            let read = pin!(self.stream.read_buf(buffer)).poll(cx);
             let n = match read {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(false)),
@@ -202,21 +225,20 @@ impl Connection {
                 Poll::Ready(Err(e)) => return Poll::Ready(Err(e.into())),
             };
             open = Poll::Ready(Ok(true));
-            while let Some(frame) = self.decoder.next(&mut self.inbound)? {
+            while let Some(frame) = self.decoder.next(&mut self.inbound.buffer)? {
+                self.inbound.give_turn_back();
                 self.request(frame)?;
             }
+            self.inbound.settle();
             // Less than was asked for: there is no more now.
-            if n < room || !self.replies.may_read_more() {
+            if n < room || !self.may_read_more() {
                 break;
             }
         }
         if open.is_ready() {
             self.handle.active();
         }
-        if self.inbound.is_empty() {
-            // An idle connection keeps no buffer.
-            self.inbound = BytesMut::new();
-        }
+        self.inbound.settle();
         open
     }
 
@@ -294,11 +316,6 @@ impl Replies {
     /// Whether this connection's own bounds allow another request.
     fn has_room(&self) -> bool {
         self.in_flight < self.limits.in_flight && self.pending.len() < MAX_PENDING
-    }
-
-    /// Whether to read. A connection with nothing in flight may always, so that each gets its turn.
-    fn may_read_more(&self) -> bool {
-        self.in_flight == 0 || (self.has_room() && !self.limits.total.is_exhausted())
     }
 
     fn take(&mut self, bytes: usize) {

@@ -24,6 +24,7 @@ use ottla_coordinator::{Now, StoreOp};
 use ottla_storage::{Commit, MetaOp, Store, StoreError, Tree};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::wall_ms;
 use crate::reply::Later;
@@ -51,6 +52,8 @@ struct Shared {
     inner: Mutex<Inner>,
     /// Told when a timer is due before the timer task would wake.
     timer_moved: Notify,
+    /// Cancelled when the broker stops: what waits for other members ends then.
+    stopping: CancellationToken,
 }
 
 struct Inner {
@@ -89,9 +92,16 @@ impl GroupService {
                 producer_ids: None,
             }),
             timer_moved: Notify::new(),
+            stopping: CancellationToken::new(),
         });
         let timer_task = tokio::spawn(timers::run(shared.clone()));
         GroupService { shared, timer_task }
+    }
+
+    /// Ends what waits for other members (JoinGroup, SyncGroup) with an error that clients retry. What is answered and only
+    /// waits for the disk is not touched.
+    pub fn end_waits(&self) {
+        self.shared.stopping.cancel();
     }
 
     /// Hands an event of one group to the machine, now; the future is its answer, when it is durable.
@@ -104,7 +114,11 @@ impl GroupService {
         let shared = self.shared.clone();
         shared.with_group(group_id, ticket, event);
         Box::pin(async move {
-            let (reply, commit) = answer.await.unwrap_or((Err(UNAVAILABLE), None));
+            let (reply, commit) = tokio::select! {
+                biased;
+                answered = answer => answered.unwrap_or((Err(UNAVAILABLE), None)),
+                () = shared.stopping.cancelled() => (Err(UNAVAILABLE), None),
+            };
             shared.durable(commit).await?;
             reply
         })

@@ -46,6 +46,8 @@ pub enum StartError {
     Settings(#[from] crate::settings::SettingsError),
     #[error("cannot read the stored settings: {0}")]
     Store(#[from] ottla_storage::StoreError),
+    #[error("cannot verify the data directory: {0}")]
+    Check(#[source] ottla_storage::StoreError),
     #[error("opening the data directory failed, which is a defect: {0}")]
     Internal(String),
 }
@@ -130,6 +132,7 @@ impl Broker {
     /// Answers what is under way, checkpoints, closes. At most about two seconds.
     pub async fn shutdown(self) -> anyhow::Result<()> {
         self.state.shutdown.cancel();
+        self.state.groups.end_waits();
         self.connections.end_all(Ending::Shutdown);
         let ended = timeout(DRAIN, self.connections.none_left()).await;
         if ended.is_err() {
@@ -186,7 +189,10 @@ fn serve(
 }
 
 /// Opens the store, which reads and writes files, off the runtime's threads.
-async fn open_store(config: &BrokerConfig, settings: &Arc<Settings>) -> Result<Store, StartError> {
+pub(crate) async fn open_store(
+    config: &BrokerConfig,
+    settings: &Arc<Settings>,
+) -> Result<Store, StartError> {
     let dir = config.data_dir.clone();
     let options = settings.store_options(producer_state::factory(settings.clone()));
     let settings = settings.clone();
