@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use ottla_client::{Client, ClientError, ClientOptions};
 
-use crate::commands::{completions, consume, group, produce, serve, topic};
+use crate::commands::{check, completions, consume, group, produce, serve, topic};
 
 /// A message broker that speaks Kafka's protocol, and a client for any such broker.
 #[derive(Debug, Parser)]
@@ -32,6 +32,8 @@ pub enum Command {
     /// List, describe, reset and delete consumer groups
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Verify a data directory that no broker uses
+    Check(check::CheckArgs),
     /// Print a shell's completion script
     Completions(completions::CompletionsArgs),
 }

@@ -25,6 +25,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         // The one command that lasts and has work for several threads.
         Command::Serve(args) => commands::serve::run(args),
+        Command::Check(args) => commands::check::run(&args),
         Command::Completions(args) => commands::completions::run(&args),
         Command::Topic(command) => client(commands::topic::run(command)),
         Command::Produce(args) => client(commands::produce::run(args)),
@@ -33,14 +34,19 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Runs a client command: one thread is enough. Warnings go to stderr; `RUST_LOG` shows more.
-fn client(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+/// Warnings go to stderr; `RUST_LOG` shows more.
+fn start_client_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
+}
+
+/// Runs a client command: one thread is enough.
+fn client(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    start_client_logging();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -2,103 +2,9 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // a test says with a panic what went wrong
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+mod support;
 
-/// A broker on a free port; killed when dropped.
-struct Served {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-    address: String,
-}
-
-impl Served {
-    fn start(data_dir: &Path) -> Served {
-        let mut child = serve(data_dir).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut told = String::new();
-        let address = loop {
-            let mut line = String::new();
-            assert_ne!(
-                stderr.read_line(&mut line).unwrap(),
-                0,
-                "no banner:\n{told}"
-            );
-            told.push_str(&line);
-            if let Some((_, address)) = line.split_once("clients are told to connect to ") {
-                break address.trim().to_owned();
-            }
-        };
-        Served {
-            child,
-            stderr,
-            address,
-        }
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.run_with_input(args, "")
-    }
-
-    fn run_with_input(&self, args: &[&str], input: &str) -> Output {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ottla"))
-            .args(args)
-            .env("OTTLA_BOOTSTRAP_SERVER", &self.address)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_bytes()).unwrap();
-        drop(stdin);
-        child.wait_with_output().unwrap()
-    }
-
-    /// What a command that succeeds prints.
-    fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(
-            output.status.success(),
-            "{args:?}: {}",
-            text(&output.stderr)
-        );
-        text(&output.stdout)
-    }
-
-    /// Sends SIGTERM; returns the exit code and what was said.
-    fn stop(mut self) -> (Option<i32>, String) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        assert!(status.success());
-        let mut told = String::new();
-        self.stderr.read_to_string(&mut told).unwrap();
-        (self.child.wait().unwrap().code(), told)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // Fails if it has ended already, which is fine.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn serve(data_dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
-    command
-        .args(["serve", "--port", "0", "--data-dir"])
-        .arg(data_dir)
-        .stderr(Stdio::piped())
-        .env("RUST_LOG", "warn");
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
+use support::{Served, refused, text};
 
 #[test]
 fn records_come_back_as_they_were_sent_also_after_a_restart() {
@@ -200,8 +106,7 @@ fn topics_are_created_altered_listed_and_deleted() {
 fn a_data_directory_in_use_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let _broker = Served::start(dir.path());
-    let second = serve(dir.path()).output().unwrap();
-    assert_eq!(second.status.code(), Some(1));
-    let told = text(&second.stderr);
+    let told = refused::<&str>(dir.path(), &[]);
     assert!(told.contains(dir.path().to_str().unwrap()), "{told}");
+    assert!(told.contains("in use by another broker"), "{told}");
 }

@@ -1,5 +1,6 @@
 //! One command, one file.
 
+pub mod check;
 pub mod completions;
 pub mod consume;
 pub mod group;

@@ -1,0 +1,340 @@
+//! What peers may send to a broker, as a process of its own: each is refused with a reason, nobody else notices, what was
+//! acknowledged stays.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)] // a test says with a panic what went wrong
+
+mod support;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_client::kafka_protocol::ResponseError;
+use ottla_client::kafka_protocol::messages::CreateTopicsRequest;
+use ottla_client::kafka_protocol::messages::create_topics_request::CreatableTopic;
+use ottla_codec::compression::{Compression, compress};
+use support::wire::*;
+use support::{PATIENCE, Served};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Waits for the end of the stream, however it comes.
+async fn closed(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    // Closing with bytes unread resets, which is an end as well.
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest))
+        .await
+        .expect("the broker closes the connection");
+}
+
+#[tokio::test]
+async fn what_is_no_request_closes_its_connection_alone_and_is_told_with_peer_and_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut broker = Served::start(dir.path());
+    let mut good = broker.connect().await;
+    assert_eq!(auto_create(&mut good, "t").await, 0);
+    let with_count = |count: i32| {
+        let mut body = header(3, 1);
+        body.extend_from_slice(&count.to_be_bytes());
+        frame(&body)
+    };
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        ((-1i32).to_be_bytes().to_vec(), "negative"),
+        (i32::MAX.to_be_bytes().to_vec(), "socket.request.max.bytes"),
+        (
+            b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+            "socket.request.max.bytes",
+        ),
+        (
+            vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3],
+            "socket.request.max.bytes",
+        ),
+        (frame(&[]), "closing connection"),
+        (frame(&[0, 3]), "closing connection"),
+        (frame(&header(999, 0)), "unknown API key 999"),
+        (frame(&header(-1, 0)), "unknown API key -1"),
+        (frame(&header(3, 99)), "Metadata version 99"),
+        (frame(&header(3, -1)), "Metadata version -1"),
+        (frame(&header(3, 1)), "Metadata"),
+        (with_count(i32::MAX), "Metadata"),
+        (with_count(-2), "Metadata"),
+    ];
+    for (bytes, reason) in cases {
+        let mut stream = TcpStream::connect(&*broker.address).await.unwrap();
+        let peer = stream.local_addr().unwrap().to_string();
+        stream.write_all(&bytes).await.unwrap();
+        closed(&mut stream).await;
+        let line = broker.wait_for(&peer);
+        assert!(line.contains(reason), "{reason}: {line}");
+    }
+    // Half a request, and then nothing more: no line, and nothing that stays.
+    let mut stream = TcpStream::connect(&*broker.address).await.unwrap();
+    stream.write_all(&frame(&header(3, 1))[..7]).await.unwrap();
+    drop(stream);
+    assert_eq!(
+        produce(&mut good, "t", batch(&[b"v".to_vec()])).await,
+        (0, 0)
+    );
+    assert_eq!(broker.stop().0, Some(0));
+}
+
+/// Batches that are not what they say, by what is wrong.
+fn lying_batches() -> Vec<(String, Vec<u8>)> {
+    let sound = batch(&[b"first".to_vec(), b"second".to_vec()]);
+    let changed = |at: usize, bytes: &[u8]| {
+        let mut batch = sound.clone();
+        batch[at..at + bytes.len()].copy_from_slice(bytes);
+        batch
+    };
+    let mut flipped = sound.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let mut cases: Vec<(String, Vec<u8>)> = [
+        ("bad CRC", flipped),
+        ("nothing", Vec::new()),
+        ("half", sound[..sound.len() / 2].to_vec()),
+        ("half a header", sound[..30].to_vec()),
+        (
+            "a length beyond the bytes",
+            changed(8, &i32::MAX.to_be_bytes()),
+        ),
+        ("a negative length", changed(8, &(-1i32).to_be_bytes())),
+        ("a length below a header", changed(8, &10i32.to_be_bytes())),
+        ("magic 0", sealed(changed(16, &[0]))),
+        ("magic 1", sealed(changed(16, &[1]))),
+        ("magic 3", sealed(changed(16, &[3]))),
+        ("codec 5", sealed(changed(21, &[0, 5]))),
+        ("codec 7", sealed(changed(21, &[0, 7]))),
+        ("control", sealed(changed(21, &[0, 0x20]))),
+        (
+            "negative last offset delta",
+            sealed(changed(23, &(-1i32).to_be_bytes())),
+        ),
+        (
+            "least last offset delta",
+            sealed(changed(23, &i32::MIN.to_be_bytes())),
+        ),
+        (
+            "huge last offset delta",
+            sealed(changed(23, &i32::MAX.to_be_bytes())),
+        ),
+        ("no records", sealed(changed(57, &0i32.to_be_bytes()))),
+        ("fewer records", sealed(changed(57, &1i32.to_be_bytes()))),
+        ("more records", sealed(changed(57, &3i32.to_be_bytes()))),
+        ("huge count", sealed(changed(57, &i32::MAX.to_be_bytes()))),
+        (
+            "negative count",
+            sealed(changed(57, &(-1i32).to_be_bytes())),
+        ),
+        ("both count and delta huge", {
+            let mut batch = changed(57, &i32::MAX.to_be_bytes());
+            batch[23..27].copy_from_slice(&(i32::MAX - 1).to_be_bytes());
+            sealed(batch)
+        }),
+        ("negative record length", sealed(changed(61, &[1]))),
+        ("record longer than the batch", sealed(changed(61, &[0x7e]))),
+        ("record length without end", sealed(changed(61, &[0xff; 6]))),
+        ("negative offset delta", sealed(changed(64, &[1]))),
+        ("same offset delta", sealed(changed(64, &[2]))),
+        (
+            "a record cut off",
+            sealed(sound[..sound.len() - 3].to_vec()),
+        ),
+        (
+            "bytes behind the records",
+            sealed([&sound[..], b"xyz"].concat()),
+        ),
+        ("two batches", [&sound[..], &sound[..]].concat()),
+    ]
+    .map(|(what, batch)| (what.to_owned(), batch))
+    .into();
+    for codec in 1..=4 {
+        let marked = changed(21, &[0, codec]);
+        cases.push((
+            format!("codec {codec} over plain records"),
+            sealed(marked.clone()),
+        ));
+        cases.push((
+            format!("codec {codec} over nothing"),
+            sealed(marked[..61].to_vec()),
+        ));
+        let noise: Vec<u8> = (0..2000u32).map(|i| (i * i % 251) as u8).collect();
+        let mut noisy = marked[..61].to_vec();
+        noisy.extend_from_slice(&noise);
+        cases.push((format!("codec {codec} over noise"), sealed(noisy)));
+        let packed = compress(codec_of(codec), &sound[61..]);
+        let mut cut = marked[..61].to_vec();
+        cut.extend_from_slice(&packed[..packed.len() - 4]);
+        cases.push((format!("codec {codec}, cut off"), sealed(cut)));
+    }
+    cases
+}
+
+fn codec_of(number: u8) -> Compression {
+    match number {
+        1 => Compression::Gzip,
+        2 => Compression::Snappy,
+        3 => Compression::Lz4,
+        _ => Compression::Zstd,
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_lies_is_refused_and_what_was_kept_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Served::start(dir.path());
+    let mut connection = broker.connect().await;
+    assert_eq!(auto_create(&mut connection, "t").await, 0);
+    let good = batch(&[b"kept".to_vec()]);
+    for (offset, (what, bad)) in lying_batches().into_iter().enumerate() {
+        let (error, base) = produce(&mut connection, "t", bad).await;
+        assert_ne!(error, 0, "{what}");
+        assert_eq!(base, -1, "{what}");
+        // The refusal took no offset, and the connection lives on.
+        let kept = produce(&mut connection, "t", good.clone()).await;
+        assert_eq!(kept, (0, offset as i64), "{what}");
+    }
+    let count = lying_batches().len();
+    let read = broker.ok(&["consume", "t", "-e"]);
+    assert_eq!(read, "kept\n".repeat(count));
+    broker.kill();
+    let broker = Served::start(dir.path());
+    assert_eq!(broker.ok(&["consume", "t", "-e"]), "kept\n".repeat(count));
+    assert_eq!(broker.stop().0, Some(0));
+}
+
+/// A batch of one record of zeros that inflates to `size` bytes.
+fn bomb(codec: u8, size: usize) -> Vec<u8> {
+    let packed = compress(codec_of(codec), &vec![0; size]);
+    let mut bomb = batch(&[b"x".to_vec()])[..61].to_vec();
+    bomb[22] = codec;
+    bomb.extend_from_slice(&packed);
+    sealed(bomb)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_bomb_of_any_codec_is_refused_in_bounded_memory() {
+    const INFLATED: usize = 400 << 20;
+    const AT_ONCE: usize = 6;
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Served::start(dir.path());
+    // Snappy packs zeros to a twentieth only.
+    broker.ok(&["topic", "create", "t", "-c", "max.message.bytes=67108864"]);
+    for codec in 1..=4 {
+        let bomb = bomb(codec, INFLATED);
+        let mut sent = Vec::new();
+        for _ in 0..AT_ONCE {
+            let mut connection = broker.connect().await;
+            let bomb = bomb.clone();
+            sent.push(tokio::spawn(async move {
+                produce(&mut connection, "t", bomb).await
+            }));
+        }
+        for answer in sent {
+            let (error, base) = answer.await.unwrap();
+            assert_ne!(error, 0, "codec {codec}");
+            assert_eq!(base, -1);
+        }
+    }
+    // Each of two threads holds at most one inflated batch, up to its bound.
+    let peak = broker.memory("VmHWM");
+    assert!(peak < 700 << 20, "{} MiB at most", peak >> 20);
+    let mut connection = broker.connect().await;
+    let kept = produce(&mut connection, "t", batch(&[b"v".to_vec()])).await;
+    assert_eq!(kept, (0, 0));
+    let now = broker.memory("VmRSS");
+    assert!(now < 200 << 20, "{} MiB afterwards", now >> 20);
+    assert_eq!(broker.stop().0, Some(0));
+}
+
+#[tokio::test]
+async fn names_of_topics_never_leave_the_data_directory() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("a/b/data");
+    let broker = Served::start(&dir);
+    let mut connection = broker.connect().await;
+    let long = "x".repeat(250);
+    let names = [
+        "../x", "../../x", "..", ".", "", "a/b", "/etc/x", "a\\b", "a\0b", "a b", "ä", "a\nb",
+        &long,
+    ];
+    let invalid = ResponseError::InvalidTopicException.code();
+    for name in names {
+        let topic = CreatableTopic::default()
+            .with_name(topic_name(name))
+            .with_num_partitions(1)
+            .with_replication_factor(1);
+        let request = CreateTopicsRequest::default()
+            .with_topics(vec![topic])
+            .with_timeout_ms(10_000);
+        let answer = connection.call(5, &request).await.unwrap();
+        assert_eq!(answer.topics[0].error_code, invalid, "create {name:?}");
+        assert_eq!(
+            auto_create(&mut connection, name).await,
+            invalid,
+            "{name:?}"
+        );
+        let (error, _) = produce(&mut connection, name, batch(&[b"v".to_vec()])).await;
+        assert_ne!(error, 0, "produce to {name:?}");
+        let (error, _) = fetch(&mut connection, name, 0).await;
+        assert_ne!(error, 0, "fetch from {name:?}");
+    }
+    let told = broker.fails(&["topic", "create", "../x"]);
+    assert!(
+        told.contains("../x") && told.contains("INVALID_TOPIC"),
+        "{told}"
+    );
+    assert_eq!(broker.ok(&["topic", "list"]), "");
+    // A name of the greatest length is a name.
+    assert_eq!(auto_create(&mut connection, &long[1..]).await, 0);
+    assert_eq!(
+        produce(&mut connection, &long[1..], batch(&[b"v".to_vec()]))
+            .await
+            .0,
+        0
+    );
+    assert_eq!(broker.stop().0, Some(0));
+    for (path, only) in [("", "a"), ("a", "b"), ("a/b", "data")] {
+        let entries = std::fs::read_dir(parent.path().join(path)).unwrap();
+        let names: Vec<_> = entries.map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, [only], "beside the data directory");
+    }
+}
+
+#[tokio::test]
+async fn noise_of_any_kind_ends_no_broker() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Served::start(dir.path());
+    let mut connection = broker.connect().await;
+    assert_eq!(auto_create(&mut connection, "t").await, 0);
+    let sound = produce_request("t", batch(&[b"v".to_vec()]));
+    let mut body = bytes::BytesMut::new();
+    ottla_client::kafka_protocol::protocol::Encodable::encode(&sound, &mut body, PRODUCE).unwrap();
+    // Requests of every API and version over bodies that are another's, or damaged.
+    let mut noise = 12345u32;
+    let mut next = move || {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        noise >> 8
+    };
+    for key in 0..=75i16 {
+        let mut stream = TcpStream::connect(&*broker.address).await.unwrap();
+        let mut bytes = Vec::new();
+        for _ in 0..8 {
+            let mut request = header(key, (next() % 14) as i16);
+            let mut damaged = Bytes::copy_from_slice(&body).to_vec();
+            for _ in 0..(next() % 4) {
+                let at = next() as usize % damaged.len();
+                damaged[at] = next() as u8;
+            }
+            request.extend_from_slice(&damaged);
+            bytes.extend_from_slice(&frame(&request));
+        }
+        // The broker may have closed it meanwhile.
+        let _ = stream.write_all(&bytes).await;
+        let mut some = [0; 64];
+        let _ = tokio::time::timeout(Duration::from_millis(20), stream.read(&mut some)).await;
+    }
+    let (error, _) = produce(&mut connection, "t", batch(&[b"last".to_vec()])).await;
+    assert_eq!(error, 0);
+    assert!(broker.ok(&["consume", "t", "-e"]).ends_with("last\n"));
+    assert_eq!(broker.stop().0, Some(0));
+}

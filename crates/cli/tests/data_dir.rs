@@ -1,0 +1,115 @@
+//! Data directories and ports that a broker cannot use: each start that fails says why and what to do.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)] // a test says with a panic what went wrong
+
+mod support;
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::Command;
+
+use support::{Served, refused};
+
+const NONE: &[&str] = &[];
+
+#[test]
+fn a_port_that_is_taken_is_named_with_a_way_out_and_nothing_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let data = dir.path().join("data");
+    let output = Command::new(env!("CARGO_BIN_EXE_ottla"))
+        .args(["serve", "--port", &port, "--data-dir"])
+        .arg(&data)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = support::text(&output.stderr);
+    assert!(told.contains(&format!("127.0.0.1:{port}")), "{told}");
+    assert!(told.contains("in use") && told.contains("--port"), "{told}");
+    assert!(!data.exists());
+}
+
+#[test]
+fn a_directory_in_use_is_refused_with_the_process_that_uses_it_and_free_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Served::start(dir.path());
+    let told = refused(dir.path(), NONE);
+    assert!(
+        told.contains("in use by another broker (process "),
+        "{told}"
+    );
+    assert!(told.contains("--data-dir"), "{told}");
+    first.ok(&["topic", "create", "t"]);
+    first.kill();
+    let second = Served::start(dir.path());
+    assert!(second.ok(&["topic", "list"]).contains('t'));
+}
+
+#[test]
+fn a_newer_format_is_refused_by_name_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    Served::start(dir.path()).stop();
+    let properties = dir.path().join("meta.properties");
+    let ours = fs::read_to_string(&properties).unwrap();
+    let newer = ours.replace("ottla.format=1", "ottla.format=2");
+    assert_ne!(ours, newer);
+    fs::write(&properties, &newer).unwrap();
+    let told = refused(dir.path(), NONE);
+    assert!(told.contains("format 2"), "{told}");
+    assert!(told.contains("use a newer ottla"), "{told}");
+    assert_eq!(fs::read_to_string(&properties).unwrap(), newer);
+    fs::write(&properties, ours).unwrap();
+    Served::start(dir.path());
+}
+
+#[test]
+fn a_directory_of_somebody_else_is_refused_and_left_as_it_is() {
+    let cases = [
+        ("meta.properties", "version=1\nnode.id=1\n", "Apache Kafka"),
+        ("meta.properties", "", "ottla.format"),
+        ("meta.properties", "ottla.format=one\n", "not a number"),
+        ("meta.properties", "ottla.format=1\n", "cluster.id"),
+        ("thesis.tex", "unfinished", "thesis.tex"),
+    ];
+    for (name, content, reason) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(name), content).unwrap();
+        let told = refused(dir.path(), NONE);
+        assert!(told.contains("not an Ottla data directory"), "{told}");
+        assert!(told.contains(reason), "{told}");
+        assert_eq!(fs::read_to_string(dir.path().join(name)).unwrap(), content);
+    }
+}
+
+#[test]
+fn a_path_that_is_a_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("data");
+    fs::write(&file, "a file").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let told = refused(&path, NONE);
+        assert!(told.contains(path.to_str().unwrap()), "{told}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "a file");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_refused_with_the_reason() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let closed = dir.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
+    if fs::write(closed.join("probe"), "").is_ok() {
+        eprintln!(
+            "skipped: this user may write everywhere; see the test on a read-only file system"
+        );
+        return;
+    }
+    for path in [closed.clone(), closed.join("data")] {
+        let told = refused(&path, NONE);
+        assert!(told.contains("ermission denied"), "{told}");
+        assert!(told.contains(path.to_str().unwrap()), "{told}");
+    }
+}
