@@ -23,7 +23,7 @@ use crate::partition::row::{parse_partition_key, partition_key};
 use crate::replay_plan::ReplayPlan;
 use crate::store::{Inner, Tuning};
 use crate::topic::TopicId;
-use crate::writer::Writer;
+use crate::writer::{self, Writer};
 
 /// Opens a store, ready for its first commit.
 pub(crate) fn open(
@@ -34,6 +34,12 @@ pub(crate) fn open(
     stepped: bool,
 ) -> Result<Inner, OpenError> {
     let data_dir = datadir::open(&*fs, dir)?;
+    if fs
+        .available_bytes(dir)
+        .is_ok_and(|room| room < 2 * tuning.checkpoint_room)
+    {
+        writer::use_reserve(&*fs, dir);
+    }
     let io_error = |source: io::Error| OpenError::Io {
         path: dir.to_owned(),
         source,
@@ -115,12 +121,6 @@ pub(crate) fn open(
         fs.sync_dir(&datadir::topics_dir(dir)).map_err(io_error)?;
         for partition in &touched {
             partition.sync_names().map_err(io_error)?;
-        }
-        if fs
-            .available_bytes(dir)
-            .is_ok_and(|room| room < 2 * tuning.checkpoint_room)
-        {
-            Writer::use_reserve(&inner.core);
         }
         inner.checkpoint().map_err(|e| match e {
             crate::checkpoint::CheckpointError::Io(e) => io_error(e),

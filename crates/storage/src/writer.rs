@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,7 +11,7 @@ use ottla_codec::batch::{HEADER_LEN, LOG_OVERHEAD};
 
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::fs::{File, OpenMode, is_disk_full};
+use crate::fs::{File, Fs, OpenMode, is_disk_full};
 use crate::journal::Journal;
 use crate::journal::format::{self, Body, JournalOp};
 use crate::partition::files::SegmentFile;
@@ -52,6 +53,12 @@ impl GroupError {
             GroupError::Failed(format!("{what}: {e}"))
         }
     }
+}
+
+/// Gives the reserve of an earlier run to an opening that lacks room. It is made anew when there is some.
+pub(crate) fn use_reserve(fs: &dyn Fs, dir: &Path) {
+    // Without a reserve there is nothing to gain; what lacks room says so.
+    let _ = fs.remove_file(&dir.join(RESERVE_NAME));
 }
 
 impl Writer {
@@ -99,12 +106,6 @@ impl Writer {
         }
         self.reserved = true;
         Ok(())
-    }
-
-    /// Gives the reserve of an earlier run to a recovery that lacks room. It is made anew when there is some.
-    pub fn use_reserve(core: &Core) {
-        // Without a reserve there is nothing to gain; what lacks room says so.
-        let _ = core.fs.remove_file(&core.dir.join(RESERVE_NAME));
     }
 
     fn release_reserve(&mut self, core: &Core) -> bool {

@@ -159,8 +159,10 @@ impl Fs for OsFs {
             }
             Err(e) => return Err(LockError::Io(e.into())),
         }
-        file.set_len(0).map_err(LockError::Io)?;
-        writeln!(file, "{}", std::process::id()).map_err(LockError::Io)?;
+        // For the message above; on a full disk it says less. The lock holds without it.
+        let _ = file
+            .set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Box::new(file))
     }
 
