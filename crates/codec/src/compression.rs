@@ -45,18 +45,34 @@ pub fn decompress(
     input: &[u8],
     limit: usize,
 ) -> Result<Vec<u8>, CompressionError> {
-    let out = match codec {
-        Compression::None => Ok(input.get(..=limit).unwrap_or(input).to_vec()),
-        Compression::Gzip => bounded(flate2::read::MultiGzDecoder::new(input), limit),
-        Compression::Snappy => return snappy(input, limit),
-        Compression::Lz4 => lz4(input, limit),
-        Compression::Zstd => zstd_decoder(input, limit).and_then(|d| bounded(d, limit)),
+    let mut out = Vec::new();
+    decompress_into(codec, input, limit, &mut out)?;
+    Ok(out)
+}
+
+/// As [`decompress`], into memory that the caller keeps: what `out` held is dropped. After an error it holds anything.
+pub fn decompress_into(
+    codec: Compression,
+    input: &[u8],
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), CompressionError> {
+    out.clear();
+    match codec {
+        Compression::None => {
+            out.extend_from_slice(input.get(..=limit).unwrap_or(input));
+            Ok(())
+        }
+        Compression::Gzip => bounded(flate2::read::MultiGzDecoder::new(input), limit, out),
+        Compression::Snappy => return snappy(input, limit, out),
+        Compression::Lz4 => lz4(input, limit, out),
+        Compression::Zstd => zstd_decoder(input, limit).and_then(|d| bounded(d, limit, out)),
     }
     .map_err(|e| malformed(codec, e))?;
     if out.len() > limit {
         return Err(CompressionError::TooLarge { limit });
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Compresses `input`.
@@ -94,35 +110,33 @@ fn malformed(codec: Compression, reason: impl ToString) -> CompressionError {
 }
 
 /// Reads to the end, but no more than one byte beyond `limit`.
-fn bounded(reader: impl Read, limit: usize) -> std::io::Result<Vec<u8>> {
-    let mut out = Vec::new();
+fn bounded(reader: impl Read, limit: usize, out: &mut Vec<u8>) -> std::io::Result<()> {
     reader
         .take((limit as u64).saturating_add(1))
-        .read_to_end(&mut out)?;
-    Ok(out)
+        .read_to_end(out)?;
+    Ok(())
 }
 
-fn lz4(input: &[u8], limit: usize) -> std::io::Result<Vec<u8>> {
+fn lz4(input: &[u8], limit: usize, out: &mut Vec<u8>) -> std::io::Result<()> {
     // The decoder takes the end of its input for the end of a frame, but Java's reader wants an end mark. With one behind
     // the input it shows whether the input lacked it: then this one is used up.
     const END_MARK: &[u8] = &[0; 4];
     let mut decoder = FrameDecoder::new(input.chain(END_MARK));
-    let mut out = Vec::new();
     // A read of nothing is the end of one frame; others may follow.
     loop {
         let room = (limit as u64).saturating_add(1) - out.len() as u64;
         let before = decoder.get_ref().get_ref().0.len();
-        decoder.by_ref().take(room).read_to_end(&mut out)?;
+        decoder.by_ref().take(room).read_to_end(out)?;
         let (rest, mark) = decoder.get_ref().get_ref();
         let rest = rest.len();
         if out.len() > limit {
-            return Ok(out);
+            return Ok(());
         }
         if mark.len() < END_MARK.len() {
             return Err(std::io::Error::other("cut short"));
         }
         if rest == 0 {
-            return Ok(out);
+            return Ok(());
         }
         if rest == before {
             return Err(std::io::Error::other("bytes after the last frame"));
@@ -148,11 +162,9 @@ const XERIAL_HEADER_LEN: usize = 16;
 /// The block size that snappy-java writes.
 const XERIAL_BLOCK: usize = 32 * 1024;
 
-fn snappy(input: &[u8], limit: usize) -> Result<Vec<u8>, CompressionError> {
-    let mut out = Vec::new();
+fn snappy(input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), CompressionError> {
     if !input.starts_with(XERIAL_MAGIC) {
-        snappy_block(input, limit, &mut out)?;
-        return Ok(out);
+        return snappy_block(input, limit, out);
     }
     let cut_short = || malformed(Compression::Snappy, "cut short");
     let mut rest = input.get(XERIAL_HEADER_LEN..).ok_or_else(cut_short)?;
@@ -160,10 +172,10 @@ fn snappy(input: &[u8], limit: usize) -> Result<Vec<u8>, CompressionError> {
         let (field, after) = rest.split_first_chunk::<4>().ok_or_else(cut_short)?;
         let len = u32::from_be_bytes(*field) as usize;
         let block = after.get(..len).ok_or_else(cut_short)?;
-        snappy_block(block, limit, &mut out)?;
+        snappy_block(block, limit, out)?;
         rest = &after[len..];
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Appends one raw block.

@@ -1,12 +1,20 @@
 //! Walking over the records of a batch that a producer sent, to see that what its header says is so. Unlike
 //! [`crate::records`] this copies and keeps nothing, since it is done to every batch.
 
-use std::borrow::Cow;
+use std::cell::RefCell;
 
 use crate::batch::{BatchHeader, HEADER_LEN};
-use crate::compression::{Compression, decompress};
+use crate::compression::{Compression, decompress_into};
 use crate::records::RecordError;
 use crate::wire::{Reader, WireError};
+
+/// What a thread keeps for the next compressed batch: producers send up to a megabyte, which seldom inflates to more than this.
+const SCRATCH_KEPT: usize = 4 << 20;
+
+thread_local! {
+    /// Every compressed batch is inflated, to be looked at and dropped.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What is seen of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +37,26 @@ pub fn walk(
     mut see: impl FnMut(Seen),
 ) -> Result<(), RecordError> {
     let packed = batch.get(HEADER_LEN..header.size).unwrap_or_default();
-    let codec = header.compression()?;
-    let body = if codec == Compression::None {
-        Cow::Borrowed(packed)
-    } else {
-        Cow::Owned(decompress(codec, packed, limit)?)
-    };
-    let mut reader = Reader::new(&body);
+    match header.compression()? {
+        Compression::None => walk_body(header, packed, see),
+        codec => SCRATCH.with_borrow_mut(|body| {
+            let walked = decompress_into(codec, packed, limit, body)
+                .map_err(RecordError::from)
+                .and_then(|()| walk_body(header, body, &mut see));
+            if body.capacity() > SCRATCH_KEPT {
+                *body = Vec::new();
+            }
+            walked
+        }),
+    }
+}
+
+fn walk_body(
+    header: &BatchHeader,
+    body: &[u8],
+    mut see: impl FnMut(Seen),
+) -> Result<(), RecordError> {
+    let mut reader = Reader::new(body);
     let count = usize::try_from(header.record_count).unwrap_or(0);
     for index in 0..count {
         let malformed = |reason| RecordError::Malformed { index, reason };
