@@ -188,7 +188,12 @@ fn journal_op(op: &QueuedOp, synced: bool) -> JournalOp {
             let body = if append.is_large() {
                 Body::Segment {
                     len: append.bytes.len() as u32,
-                    crc: crc32c::crc32c(&append.bytes),
+                    // What was synced before the journal names it is there; a second pass over the bytes would tell nothing.
+                    crc: if synced {
+                        0
+                    } else {
+                        crc32c::crc32c(&append.bytes)
+                    },
                     synced,
                     headers: headers_of(append),
                 }
@@ -392,7 +397,7 @@ impl Inner {
         let since = self.core.since_checkpoint.load(Ordering::Relaxed);
         let due = since >= self.core.options.checkpoint_bytes;
         let unflushed = self.core.unflushed.load(Ordering::Relaxed);
-        let full = unflushed > self.core.options.cache_bytes / 2;
+        let full = unflushed > self.core.options.cache_bytes / 4;
         self.core.background.ask(|w| {
             w.dirty = true;
             w.checkpoint |= due;

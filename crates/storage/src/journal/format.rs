@@ -5,7 +5,7 @@
 //! record  CRC32C u32 (seeded with the file id; of what follows) | payload length u32 | sequence u64 | payload: ops
 //! op      1 inline append  | 2 append whose bytes are in the segment, synced | 3 the same, not synced | 4 put | 5 delete
 //! append  topic id [16] | partition i32 | base offset i64 | next offset i64 | segment i64 | position u64 | now i64
-//!         | max timestamp i64 | length u32 | inline: bytes; else CRC32C u32 of the bytes,
+//!         | max timestamp i64 | length u32 | inline: bytes; else CRC32C u32 of the bytes (0 if synced),
 //!         | count u32 | the batches' headers, 61 bytes each
 //! put     tree u8 | key length u32 | key | value length u32 | value
 //! delete  tree u8 | key length u32 | key
