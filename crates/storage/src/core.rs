@@ -21,7 +21,7 @@ pub(crate) struct Core {
     pub files: FileCache,
     /// Partitions that changed since their last checkpoint.
     pub dirty: Mutex<Vec<Arc<Partition>>>,
-    /// Bytes of recent batches in memory.
+    /// What recent batches take in memory.
     pub cached: AtomicUsize,
     /// Bytes of small appends that are only in memory and in the journal.
     pub unflushed: AtomicUsize,

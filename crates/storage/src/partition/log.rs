@@ -36,6 +36,17 @@ pub(crate) struct Cached {
     before: SegmentTimes,
 }
 
+impl Cached {
+    /// What a batch takes in memory beside its bytes: its place in the ring, which may be half empty, and what the allocator and
+    /// the reference count add.
+    pub const OVERHEAD: usize = 2 * size_of::<Cached>() + 64;
+
+    /// What it takes of the cache.
+    pub fn weight(&self) -> usize {
+        self.bytes.len() + Self::OVERHEAD
+    }
+}
+
 /// What a segment knows of its records' times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SegmentTimes {
@@ -286,11 +297,11 @@ impl Log {
         self.last_seq = seq;
     }
 
-    /// Takes back everything at or after `offset`, none of which a consumer has seen. Returns (bytes, bytes not in a file) that left memory.
+    /// Takes back everything at or after `offset`, none of which a consumer has seen. Returns (weight, bytes not in a file) that left memory.
     pub fn rollback(&mut self, offset: i64) -> (usize, usize) {
         let (mut freed, mut unflushed) = (0, 0);
         while let Some(last) = self.ring.pop_back_if(|c| c.base_offset >= offset) {
-            freed += last.bytes.len();
+            freed += last.weight();
             if !last.in_file {
                 unflushed += last.bytes.len();
             }
@@ -324,8 +335,8 @@ impl Log {
             .count()
     }
 
-    /// Forgets segments that end at or below `start`, all but the active one. Returns their base offsets, and (bytes, bytes not in a
-    /// file) that left memory.
+    /// Forgets segments that end at or below `start`, all but the active one. Returns their base offsets, and (weight, bytes not in
+    /// a file) that left memory.
     pub fn drop_segments_below(&mut self, start: i64) -> (Vec<i64>, usize, usize) {
         let count = self.segments_below(start);
         let dropped: Vec<i64> = self
@@ -338,7 +349,7 @@ impl Log {
         while !dropped.is_empty()
             && let Some(front) = self.ring.pop_front_if(|c| c.segment < first)
         {
-            freed += front.bytes.len();
+            freed += front.weight();
             if !front.in_file {
                 unflushed += front.bytes.len();
             }
@@ -373,13 +384,14 @@ impl Log {
             .map_or(self.end, |next| next.base_offset)
     }
 
-    /// Drops up to `count` of the oldest batches from memory, as far as they are in a file and below `hw`. Returns the bytes.
+    /// Drops up to `count` of the oldest batches from memory, as far as they are in a file and below `hw`. Returns how many, and
+    /// their weight.
     pub fn evict(&mut self, count: usize, hw: i64) -> (usize, usize) {
         let (mut bytes, mut evicted) = (0, 0);
         while evicted < count
             && let Some(front) = self.ring.pop_front_if(|c| c.in_file && c.next_offset <= hw)
         {
-            bytes += front.bytes.len();
+            bytes += front.weight();
             evicted += 1;
         }
         (evicted, bytes)

@@ -293,7 +293,9 @@ impl Partition {
                 count,
             } => {
                 let len = bytes.len();
-                self.core.cached.fetch_add(len, Ordering::Relaxed);
+                self.core
+                    .cached
+                    .fetch_add(len + count * log::Cached::OVERHEAD, Ordering::Relaxed);
                 let pending = PendingAppend {
                     partition: self.arc(),
                     place: Place {
@@ -423,7 +425,9 @@ impl Partition {
         let mut log = self.log.lock();
         for cached in std::mem::take(&mut log.ring) {
             let len = cached.bytes.len();
-            self.core.cached.fetch_sub(len, Ordering::Relaxed);
+            self.core
+                .cached
+                .fetch_sub(cached.weight(), Ordering::Relaxed);
             if !cached.in_file {
                 self.core.unflushed.fetch_sub(len, Ordering::Relaxed);
             }

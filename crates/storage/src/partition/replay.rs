@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ottla_codec::batch::{BatchHeader, HEADER_LEN};
 
 use super::files::SegmentFile;
-use super::log::Log;
+use super::log::{Cached, Log};
 use super::{LARGE_APPEND, Partition};
 use crate::fs::OpenMode;
 use crate::journal::format::{Body, Place};
@@ -83,7 +83,8 @@ impl Partition {
         }
         match body {
             Body::Inline(bytes) => {
-                self.core.cached.fetch_add(bytes.len(), Ordering::Relaxed);
+                let weight = bytes.len() + headers.len() * Cached::OVERHEAD;
+                self.core.cached.fetch_add(weight, Ordering::Relaxed);
                 self.core
                     .unflushed
                     .fetch_add(bytes.len(), Ordering::Relaxed);
