@@ -15,6 +15,10 @@ use clap::Parser;
 
 use args::{Cli, Command};
 
+/// A broker's buffers are made by one thread and freed by another, which this allocator takes no lock for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Exits with 2 on a usage error, as clap does by itself.
     let cli = Cli::parse();
