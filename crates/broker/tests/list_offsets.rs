@@ -169,3 +169,28 @@ async fn append_times_are_found_by_the_brokers_clock() {
     assert!(largest >= time);
     assert_eq!(find(&mut connection, largest + 1).await, NOTHING);
 }
+
+#[tokio::test]
+async fn the_largest_time_is_looked_for_in_what_is_left_of_a_segment_and_in_those_behind() {
+    // Two batches a segment.
+    let running = start(&[("log.segment.bytes", "250")]).await;
+    let mut connection = running.connect().await;
+    create(&mut connection, "t").await;
+    for times in [[100, 900, 200], [300, 150, 160], [250, 260, 270], [1, 2, 3]] {
+        send(&mut connection, timed(Compression::None, &times)).await;
+    }
+    for (start, found) in [
+        (0, (1, 900)),
+        (1, (1, 900)),
+        (2, (3, 300)),
+        (4, (8, 270)),
+        (6, (8, 270)),
+        (9, (11, 3)),
+    ] {
+        if start > 0 {
+            delete_before(&mut connection, start).await;
+        }
+        let largest = find(&mut connection, MAX_TIMESTAMP).await;
+        assert_eq!(largest, found, "log start {start}");
+    }
+}

@@ -470,3 +470,25 @@ fn a_static_member_that_changes_its_subscription_alone_causes_no_rebalance() {
     assert_eq!((reply.error, reply.generation), (None, 2));
     assert_eq!(reply.protocol_name.as_deref(), Some("sticky"));
 }
+
+#[test]
+fn heartbeats_keep_members_alive_and_call_them_to_join_while_the_group_rebalances() {
+    let mut d = Driver::new();
+    let (leader, follower) = d.stable_with_two();
+    let third = d.join(member("c"));
+    let calls = Err(ResponseError::RebalanceInProgress);
+    // Twice as long as a session, within the rebalance timeout.
+    for _ in 0..5 {
+        d.advance(4_000);
+        assert_eq!(d.heartbeat(2, &leader), calls);
+        assert_eq!(d.heartbeat(2, &follower), calls);
+    }
+    d.join(rejoin("a", &leader));
+    d.join(rejoin("b", &follower));
+    assert_eq!(d.join_reply(third).generation, 3);
+    assert_eq!(d.heartbeat(3, &leader), Ok(()));
+    assert_eq!(
+        d.heartbeat(2, &leader),
+        Err(ResponseError::IllegalGeneration)
+    );
+}
