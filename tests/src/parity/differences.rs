@@ -132,6 +132,12 @@ pub const ACCEPTED: &[Accepted] = &[
         reason: "A partition that is asked for twice is refused twice; Kafka merges the two.",
     },
     Accepted {
+        api: "ListOffsets",
+        step: "records::times_after_deletion: *the largest time",
+        path: "*",
+        reason: "The largest timestamp (-3) is one of a record that is left; Kafka goes on to answer one that DeleteRecords took, until its segment is gone.",
+    },
+    Accepted {
         api: "DescribeTopicPartitions",
         step: "metadata::described_partitions*",
         path: "*authorized_operations",

@@ -36,7 +36,7 @@ scenarios! {
     producers: ids, sequences;
     fetch: each_version, offsets_and_limits, bad_partitions, sessions, waiting;
     list_offsets: special_timestamps, empty_topics, bad_partitions;
-    records: deletion, leader_epochs;
+    records: deletion, times_after_deletion, leader_epochs;
     metadata: topics_by_name_and_id, described_partitions;
     topics: creation, refused_creation, deletion, partitions;
     configs: topic_configs, broker_configs, alteration, incremental_alteration, resources;

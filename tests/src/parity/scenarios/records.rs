@@ -9,7 +9,9 @@ use kafka_protocol::messages::{
     ProduceRequest,
 };
 
-use crate::parity::batch::Batch;
+use ottla_codec::compression::{Compression, compress};
+
+use crate::parity::batch::{Batch, TIME};
 use crate::parity::both::Both;
 use crate::parity::words::{fetch, list_offsets, produce, topic_name};
 
@@ -64,6 +66,45 @@ pub async fn deletion(both: &mut Both) -> anyhow::Result<()> {
     .await;
     both.call::<ListOffsetsRequest>("earliest at the end", 6, |_| list_offsets(&topic, 0, -2))
         .await;
+    Ok(())
+}
+
+/// Times inside of batches, compressed and not, while their records go.
+pub async fn times_after_deletion(both: &mut Both) -> anyhow::Result<()> {
+    let topic = both.topic("t", 1, &[]).await?;
+    let with_times = |times: [i64; 3], codec: Compression| {
+        Batch::of(&["a", "b", "c"]).with(|b| {
+            for (record, time) in b.records.iter_mut().zip(times) {
+                record.2 = time;
+            }
+            b.max_timestamp = times.iter().max().map(|max| TIME + max);
+            b.attributes = codec as i16;
+            if codec != Compression::None {
+                b.body = Some(compress(codec, &b.record_bytes()));
+            }
+        })
+    };
+    for batch in [
+        with_times([0, 900, 200], Compression::Gzip),
+        with_times([300, 150, 700], Compression::None),
+        with_times([400, 600, 500], Compression::Zstd),
+    ] {
+        both.call::<ProduceRequest>("fill", 9, |side| produce(side, 9, &topic, 0, batch.build()))
+            .await;
+    }
+    let v = both.latest::<ListOffsetsRequest>();
+    for start in [0, 2, 4, 6, 9] {
+        both.call::<DeleteRecordsRequest>("move the start", 2, |_| delete(&topic, 0, start))
+            .await;
+        for time in [0, 1, 201, 250, 450, 601, 800, 901] {
+            let step = format!("start {start}, time T+{time}");
+            both.call::<ListOffsetsRequest>(&step, v, |_| list_offsets(&topic, 0, TIME + time))
+                .await;
+        }
+        let step = format!("start {start}, the largest time");
+        both.call::<ListOffsetsRequest>(&step, v, |_| list_offsets(&topic, 0, -3))
+            .await;
+    }
     Ok(())
 }
 
