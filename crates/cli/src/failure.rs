@@ -78,6 +78,9 @@ pub fn hint(error: &ClientError) -> Option<&'static str> {
             ResponseError::MessageTooLarge => Some(
                 "Raise the topic's limit with: ottla topic alter NAME --config max.message.bytes=N",
             ),
+            ResponseError::InvalidConfig => {
+                Some("See a topic's settings with: ottla topic describe NAME --all-configs")
+            }
             ResponseError::InvalidReplicationFactor => Some(
                 "There are fewer brokers than replicas asked for; leave --replication-factor out.",
             ),

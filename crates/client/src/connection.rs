@@ -362,6 +362,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_that_claims_more_than_it_has_is_an_error() {
+        // Correlation id 0, no error, ten million rows of which there is none.
+        let mut frame = BytesMut::new();
+        frame.put_i32(10);
+        frame.put_i32(0);
+        frame.put_i16(0);
+        frame.put_i32(10_000_000);
+        let address = peer(vec![frame.to_vec()]).await;
+        let mut connection = Connection::connect(address).await.unwrap();
+        let got = connection.call(0, &ApiVersionsRequest::default()).await;
+        assert!(matches!(got, Err(ClientError::Decode { .. })), "{got:?}");
+    }
+
+    #[tokio::test]
     async fn pipelined_requests_are_answered_in_order() {
         let first = ApiVersionsResponse::default().with_throttle_time_ms(1);
         let second = ApiVersionsResponse::default().with_throttle_time_ms(2);

@@ -17,7 +17,10 @@ pub struct DeleteArgs {
 pub async fn run(args: DeleteArgs) -> anyhow::Result<()> {
     let mut client = args.client.connect().await?;
     let mut failed = None;
-    for group in &args.groups {
+    let mut groups = args.groups;
+    groups.sort();
+    groups.dedup();
+    for group in &groups {
         match client.delete_group(group).await {
             Ok(()) => say!("Deleted group {group}."),
             Err(error) => {

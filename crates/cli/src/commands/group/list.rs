@@ -33,7 +33,7 @@ pub async fn run(args: ListArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     if groups.is_empty() {
-        say!("There are no groups.");
+        say!("There are no groups. One comes with: ottla consume TOPIC --group NAME");
         return Ok(());
     }
     let dash = |text: &str| output::or_dash(Some(text).filter(|text| !text.is_empty()));
