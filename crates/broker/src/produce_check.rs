@@ -81,11 +81,7 @@ pub(crate) fn check(
         Some(Err(e @ BatchError::UnsupportedMagic(_))) => {
             return Err(BatchRefusal::of_request(errors::batch(&e), e.to_string()));
         }
-        Some(Err(BatchError::Invalid(_)))
-            if BatchHeader::parse(bytes).is_ok_and(|h| h.is_transactional()) =>
-        {
-            return Err(transactional());
-        }
+        Some(Err(e @ BatchError::Invalid(_))) => return Err(invalid(bytes, &e)),
         Some(Err(e)) => return Err(Refusal::new(errors::batch(&e), e.to_string()).into()),
         None => return Err(not_one_batch()),
     };
@@ -131,6 +127,18 @@ pub(crate) fn check(
     }
     records(&header, bytes, topic, now_ms)?;
     Ok(header)
+}
+
+/// A sound batch that says something impossible. What is wrong with the producer has errors of its own.
+fn invalid(bytes: &[u8], e: &BatchError) -> BatchRefusal {
+    let error = match BatchHeader::parse(bytes) {
+        Ok(header) if header.is_transactional() => return transactional(),
+        Ok(header) if header.has_producer_id() && header.producer_epoch < 0 => {
+            ResponseError::InvalidProducerEpoch
+        }
+        Ok(_) | Err(_) => errors::batch(e),
+    };
+    Refusal::new(error, e.to_string()).into()
 }
 
 /// Fatal to producers, and not retried. They see it only if they went without InitProducerId, which refuses them first.
@@ -278,6 +286,21 @@ mod tests {
         assert_eq!(
             error(9, &transactional, &topic()),
             ResponseError::InvalidTxnState
+        );
+    }
+
+    #[test]
+    fn a_producer_id_needs_an_epoch() {
+        let without = BatchBuilder {
+            producer_id: 1,
+            producer_epoch: -1,
+            base_sequence: 0,
+            ..BatchBuilder::default()
+        }
+        .build(&[record(0, NOW, None)]);
+        assert_eq!(
+            error(9, &without, &topic()),
+            ResponseError::InvalidProducerEpoch
         );
     }
 

@@ -114,12 +114,6 @@ pub const ACCEPTED: &[Accepted] = &[
         reason: "A duplicate of a CreateTime batch is answered with append time -1, as its original was; Kafka answers a time.",
     },
     Accepted {
-        api: "Produce",
-        step: "producers::sequences: a negative epoch",
-        path: "*.error_code",
-        reason: "A producer id with a negative epoch is INVALID_RECORD; Kafka says INVALID_PRODUCER_EPOCH.",
-    },
-    Accepted {
         api: "Fetch",
         step: "fetch::offsets_and_limits: limit*",
         path: "*.records[]",
