@@ -82,15 +82,19 @@ pub(crate) fn open(
         };
         inner.load_catalog().map_err(damaged)?;
         let mut plan = ReplayPlan::default();
-        journal::replay(&*fs, &journal_dir, position, limit, |seq, ops| {
+        let looked = journal::replay(&*fs, &journal_dir, position, limit, |seq, ops| {
             plan.note(seq, &ops);
             Ok(true)
         })
         .map_err(replay_error)?;
-        let found = journal::replay(&*fs, &journal_dir, position, limit, |seq, ops| {
-            inner.replay(seq, ops, &plan)
-        })
-        .map_err(replay_error)?;
+        let found = if looked.replayed == 0 {
+            looked
+        } else {
+            journal::replay(&*fs, &journal_dir, position, limit, |seq, ops| {
+                inner.replay(seq, ops, &plan)
+            })
+            .map_err(replay_error)?
+        };
         match found.cut_at {
             // Deletions behind the cut are cut as well: what they would have taken must come back.
             Some(seq) if seq < limit && plan.looks_past(seq) => {

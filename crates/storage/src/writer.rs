@@ -338,9 +338,8 @@ impl Inner {
     /// Returns the emptied list.
     fn write_jobs(&self, mut jobs: Vec<Job>) -> Vec<Job> {
         let mut writer = self.writer.lock();
-        if self.core.queue.is_disk_full() && self.has_room(&mut writer) {
-            tracing::info!("there is room on the disk again: writes are taken");
-            self.core.queue.set_mode(Mode::Open);
+        if self.core.queue.is_disk_full() {
+            self.look_for_room(&mut writer);
         }
         let mut done = 0;
         while done < jobs.len() {
@@ -360,17 +359,31 @@ impl Inner {
         jobs
     }
 
-    /// Whether a full disk has room again.
-    fn has_room(&self, writer: &mut Writer) -> bool {
+    /// Takes writes again if a full disk has room.
+    fn look_for_room(&self, writer: &mut Writer) {
+        let released = self.core.released.load(Ordering::Acquire);
+        if let Some(journal) = &mut writer.journal
+            && let Err(e) = journal.give_back(released)
+        {
+            tracing::warn!(error = %e, "a journal file cannot be removed");
+        }
         let room = self.core.fs.available_bytes(&self.core.dir);
         let wanted = 2 * self.tuning.reserve_bytes as u64 + self.tuning.journal_file_bytes;
         // Where it cannot be told, trying tells.
-        if room.is_ok_and(|r| r < wanted) {
-            return false;
+        if room.as_ref().is_ok_and(|r| *r < wanted) {
+            // What holds the space may be the journal itself: a checkpoint lets go of it.
+            if room.is_ok_and(|r| r >= self.tuning.checkpoint_room)
+                && released < self.core.queue.last_seq()
+            {
+                self.core.background.ask(|w| w.checkpoint = true);
+            }
+            return;
         }
-        writer
-            .make_reserve(&self.core, self.tuning.reserve_bytes)
-            .is_ok()
+        let reserve = self.tuning.reserve_bytes;
+        if writer.make_reserve(&self.core, reserve).is_ok() {
+            tracing::info!("there is room on the disk again: writes are taken");
+            self.core.queue.set_mode(Mode::Open);
+        }
     }
 
     fn publish(&self, writer: &mut Writer, group: &[Job]) {

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::fs::{File, Fs, OpenMode};
+use crate::fs::{File, Fs, OpenMode, is_disk_full};
 
 pub(crate) mod format;
 mod replay;
@@ -104,22 +104,39 @@ impl Journal {
             .iter()
             .position(|(_, _, l)| *l >= HEADER_LEN + len as u64)
             .map(|i| self.spares.remove(i));
-        let next = JournalFile::create(
-            &*self.fs,
-            &self.dir,
-            &mut self.next_slot,
-            spare,
-            wanted,
-            FileHeader {
-                version: VERSION,
-                id: self.current.id + 1,
-                after_seq: self.last_seq,
-            },
-        )?;
+        let header = FileHeader {
+            version: VERSION,
+            id: self.current.id + 1,
+            after_seq: self.last_seq,
+        };
+        let mut create = |spare, len| {
+            JournalFile::create(
+                &*self.fs,
+                &self.dir,
+                &mut self.next_slot,
+                spare,
+                len,
+                header,
+            )
+        };
+        let next = match create(spare, wanted) {
+            // A smaller one may fit.
+            Err(e) if is_disk_full(&e) => create(None, self.min_len.max(HEADER_LEN + len as u64))?,
+            other => other?,
+        };
         self.full
             .push_back(std::mem::replace(&mut self.current, next));
         self.position = HEADER_LEN;
         Ok(self.current.id)
+    }
+
+    /// Removes every file that no recovery needs: the disk is full.
+    pub fn give_back(&mut self, released: u64) -> io::Result<()> {
+        self.recycle(released)?;
+        while let Some((path, _, _)) = self.spares.pop() {
+            self.fs.remove_file(&path)?;
+        }
+        Ok(())
     }
 
     /// Moves files whose records are all released to the spares.

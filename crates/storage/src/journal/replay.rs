@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::format::{self, FileHeader, HEADER_LEN, JournalOp, VERSION};
-use crate::fs::{Fs, OpenMode};
+use super::format::{self, FileHeader, HEADER_LEN, JournalOp, RECORD_HEADER_LEN, VERSION};
+use crate::fs::{File, Fs, OpenMode};
 
 /// What the journal's directory held.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub(crate) struct Replay {
     pub last_seq: u64,
     /// Records that were handed out.
     pub replayed: u64,
-    /// Bytes of the commits that were cut: the first one not whole, or refused, and what follows it.
+    /// Bytes of the first commit that was cut: not whole, or refused. What follows it is not counted.
     pub torn_bytes: u64,
     /// The commit at which `apply`, or the limit, cut the journal.
     pub cut_at: Option<u64>,
@@ -82,7 +82,13 @@ pub(crate) fn replay(
     }
     files.sort_by_key(|(header, _)| header.id);
     let mut cut = false;
-    for (header, path) in files {
+    let starts: Vec<u64> = files.iter().map(|(h, _)| h.after_seq).collect();
+    for (i, (header, path)) in files.into_iter().enumerate() {
+        // The next file says where this one ends.
+        if starts.get(i + 1).is_some_and(|next| *next <= checkpoint) {
+            out.spares.push(path);
+            continue;
+        }
         if !cut && header.after_seq <= out.last_seq {
             cut = read_file(fs, &path, header, limit, &mut out, &mut apply)?;
             if !cut {
@@ -110,13 +116,15 @@ fn read_file(
     let file = fs.open(path, OpenMode::Write)?;
     // What a killed process wrote may be in the page cache only; what is replayed is shown to consumers, so it must last.
     file.sync_data()?;
-    let len = file.len()?.saturating_sub(HEADER_LEN);
-    let mut bytes = vec![0; len as usize];
-    file.read_exact_at(HEADER_LEN, &mut bytes)?;
-    let mut rest = &bytes[..];
+    let mut window = Window {
+        file: &*file,
+        left: file.len()?.saturating_sub(HEADER_LEN),
+        bytes: Vec::new(),
+        start: 0,
+    };
     // Numbers of commits that were refused for want of space are missing; they never go back.
     let mut before = header.after_seq;
-    while let Some((seq, payload, whole)) = format::decode_record(rest, header.id) {
+    while let Some((seq, payload, whole)) = format::decode_record(window.record()?, header.id) {
         if seq <= before {
             break;
         }
@@ -130,15 +138,16 @@ fn read_file(
             })?;
             if seq >= limit || !apply(seq, ops)? {
                 out.cut_at = Some(seq);
-                out.torn_bytes += rest.len() as u64;
+                out.torn_bytes += whole as u64;
                 return Ok(true);
             }
             out.last_seq = seq;
             out.replayed += 1;
         }
-        rest = &rest[whole..];
+        window.start += whole;
     }
     // A torn write leaves one of the sequence numbers that would have been next; anything else is an earlier life of the file.
+    let rest = window.record()?;
     let next = rest
         .get(8..16)
         .and_then(|b| b.try_into().ok())
@@ -148,8 +157,51 @@ fn read_file(
             .get(4..8)
             .and_then(|b| b.try_into().ok())
             .map_or(0, u32::from_le_bytes);
-        out.torn_bytes +=
-            (format::RECORD_HEADER_LEN as u64 + u64::from(claimed)).min(rest.len() as u64);
+        out.torn_bytes += (RECORD_HEADER_LEN as u64 + u64::from(claimed)).min(rest.len() as u64);
     }
     Ok(false)
+}
+
+/// A file's records, read as far as they go: most of a file may be zeros, or an earlier life.
+struct Window<'a> {
+    file: &'a dyn File,
+    /// Bytes of the file behind `bytes`.
+    left: u64,
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Window<'_> {
+    const BLOCK: u64 = 256 << 10;
+
+    /// The bytes from the next record on: with all of it, if it ends within the file.
+    fn record(&mut self) -> io::Result<&[u8]> {
+        self.want(RECORD_HEADER_LEN)?;
+        let claimed = self.bytes.get(self.start + 4..self.start + 8);
+        let claimed = claimed
+            .and_then(|b| b.try_into().ok())
+            .map(u32::from_le_bytes);
+        if let Some(len) = claimed {
+            let whole = RECORD_HEADER_LEN + len as usize;
+            // A length beyond the file's end is not one.
+            if whole as u64 <= (self.bytes.len() - self.start) as u64 + self.left {
+                self.want(whole)?;
+            }
+        }
+        Ok(&self.bytes[self.start..])
+    }
+
+    fn want(&mut self, len: usize) -> io::Result<()> {
+        let have = self.bytes.len() - self.start;
+        if have >= len || self.left == 0 {
+            return Ok(());
+        }
+        self.bytes.drain(..std::mem::take(&mut self.start));
+        let more = ((len - have) as u64).max(Self::BLOCK).min(self.left);
+        self.bytes.resize(have + more as usize, 0);
+        let from = self.file.len()? - self.left;
+        self.file.read_exact_at(from, &mut self.bytes[have..])?;
+        self.left -= more;
+        Ok(())
+    }
 }

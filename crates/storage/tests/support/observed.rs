@@ -1,0 +1,173 @@
+//! The operating system's files, counted and bounded.
+#![allow(dead_code)]
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ottla_storage::fs::{DirEntry, File, Fs, LockError, OpenMode, OsFs};
+use ottla_storage::meta::MetaStore;
+
+#[derive(Debug)]
+struct Shared {
+    /// Bytes that all files but those of the catalogue may have together.
+    limit: AtomicU64,
+    used: AtomicU64,
+    operations: AtomicU64,
+    bytes_read: AtomicU64,
+}
+
+/// [`OsFs`] with a budget, and counters.
+#[derive(Clone)]
+pub struct ObservedFs(Arc<Shared>);
+
+impl Default for ObservedFs {
+    fn default() -> Self {
+        ObservedFs(Arc::new(Shared {
+            limit: AtomicU64::new(u64::MAX),
+            used: AtomicU64::new(0),
+            operations: AtomicU64::new(0),
+            bytes_read: AtomicU64::new(0),
+        }))
+    }
+}
+
+impl ObservedFs {
+    pub fn limit(&self, bytes: u64) {
+        self.0.limit.store(bytes, Ordering::SeqCst);
+    }
+    pub fn operations(&self) -> u64 {
+        self.0.operations.load(Ordering::SeqCst)
+    }
+    pub fn bytes_read(&self) -> u64 {
+        self.0.bytes_read.load(Ordering::SeqCst)
+    }
+    fn count(&self) {
+        self.0.operations.fetch_add(1, Ordering::SeqCst);
+    }
+    fn free(&self, bytes: u64) {
+        self.0.used.fetch_sub(bytes, Ordering::SeqCst);
+    }
+}
+
+fn len_of(path: &Path) -> u64 {
+    let Ok(meta) = std::fs::metadata(path) else {
+        return 0;
+    };
+    if meta.is_file() {
+        return meta.len();
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|e| len_of(&e.path())).sum()
+}
+
+#[derive(Debug)]
+struct ObservedFile {
+    inner: Arc<dyn File>,
+    shared: Arc<Shared>,
+}
+
+impl File for ObservedFile {
+    fn read_at(&self, position: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.shared.operations.fetch_add(1, Ordering::SeqCst);
+        let n = self.inner.read_at(position, buf)?;
+        self.shared.bytes_read.fetch_add(n as u64, Ordering::SeqCst);
+        Ok(n)
+    }
+    fn write_at(&self, position: u64, bufs: &[&[u8]]) -> io::Result<()> {
+        self.shared.operations.fetch_add(1, Ordering::SeqCst);
+        let end = position + bufs.iter().map(|b| b.len() as u64).sum::<u64>();
+        let grown = end.saturating_sub(self.inner.len()?);
+        let limit = self.shared.limit.load(Ordering::SeqCst);
+        let used = self.shared.used.load(Ordering::SeqCst);
+        if used + grown > limit {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.shared.used.fetch_add(grown, Ordering::SeqCst);
+        self.inner.write_at(position, bufs)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.shared.operations.fetch_add(1, Ordering::SeqCst);
+        self.inner.sync_data()
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let before = self.inner.len()?;
+        self.inner.set_len(len)?;
+        self.shared
+            .used
+            .fetch_add(len.saturating_sub(before), Ordering::SeqCst);
+        self.shared
+            .used
+            .fetch_sub(before.saturating_sub(len), Ordering::SeqCst);
+        Ok(())
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+    fn os_file(&self) -> Option<&std::fs::File> {
+        self.inner.os_file()
+    }
+}
+
+impl Fs for ObservedFs {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        self.count();
+        let before = if mode == OpenMode::Truncate {
+            len_of(path)
+        } else {
+            0
+        };
+        let inner = OsFs.open(path, mode)?;
+        self.free(before);
+        Ok(Arc::new(ObservedFile {
+            inner,
+            shared: self.0.clone(),
+        }))
+    }
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.count();
+        OsFs.create_dir_all(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.count();
+        OsFs.sync_dir(path)
+    }
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        self.count();
+        OsFs.read_dir(path)
+    }
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        self.count();
+        OsFs.exists(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.count();
+        OsFs.rename(from, to)
+    }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.count();
+        let len = len_of(path);
+        OsFs.remove_file(path)?;
+        self.free(len);
+        Ok(())
+    }
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.count();
+        let len = len_of(path);
+        OsFs.remove_dir_all(path)?;
+        self.free(len);
+        Ok(())
+    }
+    fn available_bytes(&self, path: &Path) -> io::Result<u64> {
+        let limit = self.0.limit.load(Ordering::SeqCst);
+        let left = limit.saturating_sub(self.0.used.load(Ordering::SeqCst));
+        Ok(left.min(OsFs.available_bytes(path)?))
+    }
+    fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>, LockError> {
+        OsFs.lock(path)
+    }
+    fn open_meta(&self, dir: &Path) -> io::Result<Box<dyn MetaStore>> {
+        OsFs.open_meta(dir)
+    }
+}
