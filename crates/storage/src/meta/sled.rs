@@ -8,8 +8,12 @@ use parking_lot::RwLock;
 
 use super::{MetaStore, MetaWrite, Pairs, TreeId};
 
+/// Makes a file, or the names in a directory, durable. A test may look on.
+type Fsync = Box<dyn Fn(&Path) -> io::Result<()> + Send + Sync>;
+
 pub(crate) struct SledMeta {
     dir: PathBuf,
+    fsync: Fsync,
     open: RwLock<Option<Open>>,
 }
 
@@ -20,6 +24,10 @@ struct Open {
 
 impl SledMeta {
     pub fn open(dir: &Path) -> io::Result<SledMeta> {
+        SledMeta::open_with(dir, Box::new(|path| fs::File::open(path)?.sync_all()))
+    }
+
+    fn open_with(dir: &Path, fsync: Fsync) -> io::Result<SledMeta> {
         let db = sled::Config::new()
             .path(dir)
             // sled would wake twice a second to flush; checkpoints do it.
@@ -30,6 +38,7 @@ impl SledMeta {
             .map_err(io_error)?;
         Ok(SledMeta {
             dir: dir.to_owned(),
+            fsync,
             open: RwLock::new(Some(Open {
                 db,
                 trees: Vec::new(),
@@ -99,7 +108,7 @@ impl MetaStore for SledMeta {
         let open = self.open.read();
         let db = &open.as_ref().ok_or_else(closed)?.db;
         db.flush().map_err(io_error)?;
-        sync_tree(&self.dir)
+        sync_tree(&self.dir, &self.fsync)
     }
 
     fn close(&self) {
@@ -107,20 +116,94 @@ impl MetaStore for SledMeta {
     }
 }
 
-fn sync_tree(dir: &Path) -> io::Result<()> {
+fn sync_tree(dir: &Path, fsync: &Fsync) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        match entry.file_type() {
-            Ok(t) if t.is_dir() => sync_tree(&entry.path())?,
-            Ok(_) => match fs::File::open(entry.path()) {
-                Ok(file) => file.sync_all()?,
-                // sled removes old snapshots and blobs in the background.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(e),
-            },
+        let done = match entry.file_type() {
+            Ok(t) if t.is_dir() => sync_tree(&entry.path(), fsync),
+            Ok(_) => fsync(&entry.path()),
+            Err(e) => Err(e),
+        };
+        match done {
+            // sled removes old snapshots and blobs in the background.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
+            other => other?,
         }
     }
-    fs::File::open(dir)?.sync_all()
+    fsync(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::meta::MetaWrite;
+
+    fn write(meta: &SledMeta, keys: std::ops::Range<u32>) {
+        let put = |k: u32| MetaWrite {
+            tree: 2,
+            key: k.to_be_bytes().to_vec(),
+            // Some large enough for sled to give them files of their own.
+            value: Some(vec![k as u8; if k % 100 == 0 { 300_000 } else { 50 }]),
+        };
+        meta.write(&keys.map(put).collect::<Vec<_>>())
+            .expect("written");
+    }
+
+    /// A disk that keeps of each file what it held when it was last fsynced, and names of synced directories only.
+    #[derive(Default)]
+    struct Platter {
+        files: std::collections::BTreeMap<PathBuf, Vec<u8>>,
+        names: Vec<PathBuf>,
+    }
+
+    impl Platter {
+        fn fsync(&mut self, path: &Path) -> io::Result<()> {
+            if !path.is_dir() {
+                self.files.insert(path.to_owned(), fs::read(path)?);
+                return Ok(());
+            }
+            self.names.retain(|p| p.parent() != Some(path));
+            for entry in fs::read_dir(path)? {
+                self.names.push(entry?.path());
+            }
+            Ok(())
+        }
+
+        /// What is there after the power came back.
+        fn copy(&self, from: &Path, to: &Path) {
+            for (path, bytes) in self.files.iter().filter(|(p, _)| self.names.contains(p)) {
+                let target = to.join(path.strip_prefix(from).expect("below"));
+                fs::create_dir_all(target.parent().expect("a directory")).expect("made");
+                fs::write(target, bytes).expect("copied");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_synced_survives_a_power_cut_that_keeps_fsynced_bytes_only() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let platter = Arc::new(Mutex::new(Platter::default()));
+        let disk = platter.clone();
+        let fsync: Fsync = Box::new(move |path| disk.lock().fsync(path));
+        let meta = SledMeta::open_with(dir.path(), fsync).expect("open");
+        let mut kept = 0;
+        for round in 0..4 {
+            write(&meta, kept..kept + 700);
+            kept += 700;
+            meta.sync().expect("synced");
+            // Not synced: may go, must not harm.
+            write(&meta, 100_000 + round * 10..100_010 + round * 10);
+            let after = tempfile::tempdir().expect("a directory");
+            platter.lock().copy(dir.path(), after.path());
+            let found = SledMeta::open(after.path()).expect("opens after the power cut");
+            for k in 0..kept {
+                let value = found.get(2, &k.to_be_bytes()).expect("read");
+                assert!(value.is_some_and(|v| v[0] == k as u8), "{k} of {kept}");
+            }
+        }
+    }
 }
