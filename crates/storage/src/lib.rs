@@ -21,6 +21,8 @@ pub mod meta;
 pub mod partition;
 pub mod partition_state;
 mod progress;
+#[cfg(test)]
+mod properties;
 mod queue;
 mod recovery;
 mod replay_plan;

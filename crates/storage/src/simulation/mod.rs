@@ -56,7 +56,7 @@ impl PartitionStateFactory for Factory {
 const SMALL: TopicId = TopicId::from_u128(1);
 const MIXED: TopicId = TopicId::from_u128(2);
 /// Records have times from 0 up to twice this.
-const RETENTION_MS: u64 = 1000;
+pub(crate) const RETENTION_MS: u64 = 1000;
 const ATOMIC_KEY: &[u8] = b"atomic";
 
 pub(crate) fn tuning() -> Tuning {
