@@ -116,6 +116,7 @@ fn record(
 }
 
 /// Skips bytes with a varint length; false for null (-1).
+#[inline]
 fn nullable(reader: &mut Reader<'_>) -> Result<bool, &'static str> {
     let len = reader.varint().map_err(|_| "fields run past its end")?;
     if len == -1 {

@@ -21,14 +21,17 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Reader { bytes, pos: 0 }
     }
 
+    #[inline]
     pub(crate) fn position(&self) -> usize {
         self.pos
     }
 
+    #[inline]
     pub(crate) fn remaining(&self) -> usize {
         self.bytes.len() - self.pos
     }
@@ -74,16 +77,31 @@ impl<'a> Reader<'a> {
     /// An unsigned varint of at most 32 bits.
     #[inline]
     pub(crate) fn uvarint(&mut self) -> Result<u32> {
-        let first = self.u8()?;
-        if first < 0x80 {
-            return Ok(u32::from(first));
+        match self.short_uvarint() {
+            Some(short) => Ok(short),
+            None => self.long_uvarint(32).map(|value| value as u32),
         }
-        self.uvarint_rest(u64::from(first & 0x7f), 32)
-            .map(|value| value as u32)
     }
 
-    fn uvarint_rest(&mut self, mut value: u64, bits: u32) -> Result<u64> {
-        let mut shift = 7;
+    /// A varint of one or two bytes: almost all lengths and deltas of records, which are read by the million.
+    #[inline]
+    fn short_uvarint(&mut self) -> Option<u32> {
+        match *self.bytes.get(self.pos..)? {
+            [first, ..] if first < 0x80 => {
+                self.pos += 1;
+                Some(u32::from(first))
+            }
+            [first, second, ..] if second < 0x80 => {
+                self.pos += 2;
+                Some(u32::from(first & 0x7f) | u32::from(second) << 7)
+            }
+            _ => None,
+        }
+    }
+
+    /// A varint of any length.
+    fn long_uvarint(&mut self, bits: u32) -> Result<u64> {
+        let (mut value, mut shift) = (0, 0);
         loop {
             let byte = self.u8()?;
             let part = u64::from(byte & 0x7f);
@@ -108,11 +126,9 @@ impl<'a> Reader<'a> {
     /// A zigzag varint of 64 bits, as records use.
     #[inline]
     pub(crate) fn varlong(&mut self) -> Result<i64> {
-        let first = self.u8()?;
-        let raw = if first < 0x80 {
-            u64::from(first)
-        } else {
-            self.uvarint_rest(u64::from(first & 0x7f), 64)?
+        let raw = match self.short_uvarint() {
+            Some(short) => u64::from(short),
+            None => self.long_uvarint(64)?,
         };
         Ok(((raw >> 1) as i64) ^ -((raw & 1) as i64))
     }
