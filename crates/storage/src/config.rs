@@ -38,8 +38,6 @@ pub struct LogConfig {
     pub max_message_bytes: usize,
     pub timestamp_type: TimestampType,
     pub index_interval_bytes: usize,
-    /// How long the files of deleted segments stay (`file.delete.delay.ms`). Ottla deletes at once unless set.
-    pub file_delete_delay_ms: u64,
 }
 
 impl Default for LogConfig {
@@ -56,7 +54,6 @@ impl Default for LogConfig {
             max_message_bytes: 1_048_588,
             timestamp_type: TimestampType::CreateTime,
             index_interval_bytes: 4096,
-            file_delete_delay_ms: 0,
         }
     }
 }

@@ -141,7 +141,7 @@ pub const ACCEPTED: &[Accepted] = &[
         api: "*",
         step: "*",
         path: "*<file.delete.delay.ms>*",
-        reason: "`file.delete.delay.ms` is 0: the space of deleted segments is given back at once.",
+        reason: "`file.delete.delay.ms` is 0 and has no effect: the space of deleted segments is given back as soon as their deletion is durable.",
     },
     Accepted {
         api: "*",

@@ -157,7 +157,6 @@ impl TopicConfig {
                 _ => TimestampType::CreateTime,
             },
             index_interval_bytes: size("index.interval.bytes"),
-            file_delete_delay_ms: milliseconds(number("file.delete.delay.ms")).unwrap_or(0),
         };
         TopicConfig {
             log,

@@ -147,7 +147,10 @@ mod tests {
             tree: 2,
             key: k.to_be_bytes().to_vec(),
             // Some large enough for sled to give them files of their own.
-            value: Some(vec![k as u8; if k % 100 == 0 { 300_000 } else { 50 }]),
+            value: Some(vec![
+                k as u8;
+                if k.is_multiple_of(100) { 300_000 } else { 50 }
+            ]),
         };
         meta.write(&keys.map(put).collect::<Vec<_>>())
             .expect("written");

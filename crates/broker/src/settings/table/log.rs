@@ -62,7 +62,7 @@ pub(super) const ROWS: &[Definition] = &[
     broker("log.retention.hours", Int, "168", "Default of `retention.ms`, in hours.").high().family(RETENTION),
     broker("log.retention.bytes", Long, "-1", "Default of `retention.bytes`.").high().cluster_wide(),
     broker("log.retention.check.interval.ms", Long, "300000", "Milliseconds between looks for segments to drop.").at_least(1),
-    broker("log.segment.delete.delay.ms", Long, "0", "Default of `file.delete.delay.ms`.").high().at_least(0).cluster_wide(),
+    broker("log.segment.delete.delay.ms", Long, "0", "Default of `file.delete.delay.ms`.").high().at_least(0).cluster_wide().no_effect(),
     broker("log.index.interval.bytes", Int, "4096", "Default of `index.interval.bytes`.").at_least(0).cluster_wide(),
     broker("log.index.size.max.bytes", Int, "10485760", "Default of `segment.index.bytes`.").at_least(4).cluster_wide().no_effect(),
     broker("log.message.timestamp.type", String, "CreateTime", "Default of `message.timestamp.type`.").one_of(&["CreateTime", "LogAppendTime"]).cluster_wide(),

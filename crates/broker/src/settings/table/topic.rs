@@ -37,7 +37,7 @@ pub(super) const ROWS: &[Definition] = &[
     topic("delete.retention.ms", Long, "86400000", &[same("log.cleaner.delete.retention.ms")],
         "How long a tombstone stays in a compacted topic, in milliseconds.").at_least(0).no_effect(),
     topic("file.delete.delay.ms", Long, "0", &[same("log.segment.delete.delay.ms")],
-        "How long the files of a removed segment stay on disk, in milliseconds. Kafka's default is 60000; Ottla gives the space back at once.").at_least(0),
+        "How long Kafka keeps the files of a removed segment, in milliseconds. Ottla gives the space back as soon as the removal is durable.").at_least(0).no_effect(),
     topic("flush.messages", Long, "9223372036854775807", &[same("log.flush.interval.messages")],
         "Records between two forced flushes. Durability is a setting of the broker: see `ottla.durability`.").at_least(1).no_effect(),
     topic("flush.ms", Long, "9223372036854775807", &[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")],
