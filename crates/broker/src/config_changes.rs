@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ottla_codec::ResponseError;
+use ottla_codec::{ResponseError, StrBytes};
 use ottla_storage::Commit;
 
+use crate::durable::all_kept;
 use crate::errors::Refusal;
 use crate::settings::{BrokerTarget, Changes};
 use crate::state::BrokerState;
@@ -33,6 +34,39 @@ pub(crate) mod resource {
 
 pub(crate) fn invalid_request(message: impl Into<String>) -> Refusal {
     Refusal::new(ResponseError::InvalidRequest, message)
+}
+
+/// A resource (type, name) and what came of changing it.
+pub(crate) type Outcome = (i8, StrBytes, Result<Option<Commit>, Refusal>);
+
+/// What a resource is answered: its type, its name, the error code and message.
+pub(crate) type Answer = (i8, StrBytes, i16, Option<StrBytes>);
+
+/// Waits until the changes are kept, and says what each resource is answered.
+pub(crate) fn answers(
+    broker: &BrokerState,
+    outcomes: Vec<Outcome>,
+) -> impl Future<Output = Vec<Answer>> + Send + 'static + use<> {
+    let commits = outcomes
+        .iter()
+        .map(|(_, _, outcome)| *outcome.as_ref().unwrap_or(&None))
+        .collect();
+    let kept = all_kept(&broker.store, commits, 0);
+    async move {
+        let kept = kept.await;
+        outcomes
+            .into_iter()
+            .map(
+                |(kind, name, outcome)| match outcome.and_then(|_| kept.clone()) {
+                    Ok(()) => (kind, name, 0, None),
+                    Err(refusal) => {
+                        let message = StrBytes::from_string(refusal.message);
+                        (kind, name, refusal.error.code(), Some(message))
+                    }
+                },
+            )
+            .collect()
+    }
 }
 
 /// The resources that a request names more than once. None of them is changed.

@@ -1,12 +1,10 @@
 //! AlterConfigs, the older call: what it names is set, everything else of the resource goes back to its default.
 
-use ottla_codec::StrBytes;
 use ottla_codec::messages::alter_configs_response::AlterConfigsResourceResponse;
 use ottla_codec::messages::{AlterConfigsRequest, AlterConfigsResponse};
 
-use crate::config_changes::{change, check_shape, repeated};
+use crate::config_changes::{answers, change, check_shape, repeated};
 use crate::context::RequestContext;
-use crate::durable::all_kept;
 use crate::reply::Reply;
 use crate::settings::Changes;
 
@@ -21,7 +19,7 @@ pub(crate) fn handle(
             .iter()
             .map(|r| (r.resource_type, &*r.resource_name)),
     );
-    let results: Vec<_> = request
+    let outcomes: Vec<_> = request
         .resources
         .iter()
         .map(|resource| {
@@ -49,27 +47,18 @@ pub(crate) fn handle(
             (kind, resource.resource_name.clone(), outcome)
         })
         .collect();
-    let commits = results
-        .iter()
-        .map(|(_, _, outcome)| *outcome.as_ref().unwrap_or(&None))
-        .collect();
-    let kept = all_kept(&ctx.broker.store, commits, 0);
+    let answers = answers(&ctx.broker, outcomes);
     Reply::later(async move {
-        let kept = kept.await;
-        let responses = results
+        let responses = answers
+            .await
             .into_iter()
-            .map(|(kind, name, outcome)| {
-                let response = AlterConfigsResourceResponse::default()
+            .map(|(kind, name, code, message)| {
+                AlterConfigsResourceResponse::default()
                     .with_resource_type(kind)
-                    .with_resource_name(name);
-                match outcome.and_then(|_| kept.clone()) {
-                    Ok(()) => response.with_error_message(None),
-                    Err(refusal) => response
-                        .with_error_code(refusal.error.code())
-                        .with_error_message(Some(StrBytes::from_string(refusal.message))),
-                }
-            })
-            .collect();
-        AlterConfigsResponse::default().with_responses(responses)
+                    .with_resource_name(name)
+                    .with_error_code(code)
+                    .with_error_message(message)
+            });
+        AlterConfigsResponse::default().with_responses(responses.collect())
     })
 }

@@ -1,13 +1,11 @@
 //! IncrementalAlterConfigs (KIP-339): single settings are set, put back, appended to or taken from.
 
-use ottla_codec::StrBytes;
 use ottla_codec::messages::incremental_alter_configs_request::AlterableConfig;
 use ottla_codec::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use ottla_codec::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
-use crate::config_changes::{change, check_shape, invalid_request, repeated};
+use crate::config_changes::{answers, change, check_shape, invalid_request, repeated};
 use crate::context::RequestContext;
-use crate::durable::all_kept;
 use crate::errors::Refusal;
 use crate::reply::Reply;
 use crate::settings::{Alteration, Changes};
@@ -25,7 +23,7 @@ pub(crate) fn handle(
             .iter()
             .map(|r| (r.resource_type, &*r.resource_name)),
     );
-    let results: Vec<_> = request
+    let outcomes: Vec<_> = request
         .resources
         .iter()
         .map(|resource| {
@@ -56,28 +54,19 @@ pub(crate) fn handle(
             (kind, resource.resource_name.clone(), outcome)
         })
         .collect();
-    let commits = results
-        .iter()
-        .map(|(_, _, outcome)| *outcome.as_ref().unwrap_or(&None))
-        .collect();
-    let kept = all_kept(&ctx.broker.store, commits, 0);
+    let answers = answers(&ctx.broker, outcomes);
     Reply::later(async move {
-        let kept = kept.await;
-        let responses = results
+        let responses = answers
+            .await
             .into_iter()
-            .map(|(kind, name, outcome)| {
-                let response = AlterConfigsResourceResponse::default()
+            .map(|(kind, name, code, message)| {
+                AlterConfigsResourceResponse::default()
                     .with_resource_type(kind)
-                    .with_resource_name(name);
-                match outcome.and_then(|_| kept.clone()) {
-                    Ok(()) => response.with_error_message(None),
-                    Err(refusal) => response
-                        .with_error_code(refusal.error.code())
-                        .with_error_message(Some(StrBytes::from_string(refusal.message))),
-                }
-            })
-            .collect();
-        IncrementalAlterConfigsResponse::default().with_responses(responses)
+                    .with_resource_name(name)
+                    .with_error_code(code)
+                    .with_error_message(message)
+            });
+        IncrementalAlterConfigsResponse::default().with_responses(responses.collect())
     })
 }
 
