@@ -109,11 +109,32 @@ fn malformed(codec: Compression, reason: impl ToString) -> CompressionError {
     }
 }
 
+/// Output beyond this is rare, and gets room for all that the limit allows at once: growing step by step would copy it and
+/// hold it twice, while pages that are reserved and never written take no memory.
+const STEP: usize = 4 << 20;
+/// The most that is reserved so.
+const MAX_RESERVED: usize = 256 << 20;
+
+/// Makes room for `more` bytes behind `out`, which may come to `limit` in the end.
+fn make_room(out: &mut Vec<u8>, more: usize, limit: usize) {
+    if out.len() + more > STEP && out.capacity() - out.len() < more {
+        let rest = limit.saturating_add(1).saturating_sub(out.len());
+        out.reserve_exact(rest.min(MAX_RESERVED).max(more));
+    }
+}
+
 /// Reads to the end, but no more than one byte beyond `limit`.
-fn bounded(reader: impl Read, limit: usize, out: &mut Vec<u8>) -> std::io::Result<()> {
-    reader
-        .take((limit as u64).saturating_add(1))
-        .read_to_end(out)?;
+fn bounded(mut reader: impl Read, limit: usize, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let room = |out: &Vec<u8>| (limit as u64).saturating_add(1) - out.len() as u64;
+    if out.len() < STEP {
+        let step = (STEP - out.len()) as u64;
+        reader.by_ref().take(step.min(room(out))).read_to_end(out)?;
+        if out.len() < STEP {
+            return Ok(());
+        }
+    }
+    make_room(out, 1, limit);
+    reader.take(room(out)).read_to_end(out)?;
     Ok(())
 }
 
@@ -124,9 +145,8 @@ fn lz4(input: &[u8], limit: usize, out: &mut Vec<u8>) -> std::io::Result<()> {
     let mut decoder = FrameDecoder::new(input.chain(END_MARK));
     // A read of nothing is the end of one frame; others may follow.
     loop {
-        let room = (limit as u64).saturating_add(1) - out.len() as u64;
         let before = decoder.get_ref().get_ref().0.len();
-        decoder.by_ref().take(room).read_to_end(out)?;
+        bounded(decoder.by_ref(), limit, out)?;
         let (rest, mark) = decoder.get_ref().get_ref();
         let rest = rest.len();
         if out.len() > limit {
@@ -194,6 +214,7 @@ fn snappy_block(block: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Com
         ));
     }
     let start = out.len();
+    make_room(out, len, limit);
     out.resize(start + len, 0);
     snap::raw::Decoder::new()
         .decompress(block, &mut out[start..])

@@ -13,7 +13,7 @@ pub(super) const ROWS: &[Definition] = &[
     unset("inter.broker.listener.name", String, "The listener for traffic between brokers.").no_effect(),
     broker("security.inter.broker.protocol", String, "PLAINTEXT", "The security protocol between brokers.").no_effect(),
     broker("socket.request.max.bytes", Int, "104857600", "The largest request, in bytes. A connection that announces a larger one is closed.").high().at_least(1),
-    broker("queued.max.request.bytes", Long, "-1", "Bytes of requests under way over all connections before the broker stops reading; -1 for Ottla's own bound of 256 MiB."),
+    broker("queued.max.request.bytes", Long, "-1", "Bytes of requests arriving and under way over all connections before the broker stops reading; -1 for Ottla's own bound of 256 MiB."),
     broker("max.connections", Int, "2147483647", "Connections at a time; further ones are closed.").at_least(0).cluster_wide(),
     broker("max.connections.per.ip", Int, "2147483647", "Connections at a time from one address.").at_least(0).cluster_wide(),
     broker("connections.max.idle.ms", Long, "600000", "Milliseconds after which a connection without requests is closed."),
