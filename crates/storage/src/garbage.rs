@@ -1,5 +1,6 @@
 //! Files that nobody needs: of deleted topics and of segments below the log start. Removed once the deletion is durable.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
@@ -126,17 +127,21 @@ impl Inner {
         let Ok(entries) = self.core.fs.read_dir(&dir) else {
             return;
         };
-        let topics = self.catalog.topics();
+        let known: HashMap<Arc<str>, i32> = {
+            let names = self.catalog.lock();
+            let topics = self.catalog.topics();
+            let live = names
+                .labels
+                .iter()
+                .filter_map(|(id, label)| topics.by_id(id).map(|t| (label.clone(), t.partitions)));
+            let retired = names.retired.iter().map(|label| (label.clone(), i32::MAX));
+            live.chain(retired).collect()
+        };
         for entry in entries.into_iter().filter(|e| e.is_dir) {
             let known = || {
-                let names = self.catalog.lock();
                 let (label, index) = entry.name.rsplit_once('-')?;
-                let index: i32 = index.parse().ok()?;
-                names.retired.contains(label).then_some(()).or_else(|| {
-                    let owner = names.labels.iter().find(|(_, l)| &***l == label)?;
-                    let topic = topics.by_id(owner.0)?;
-                    (index < topic.partitions).then_some(())
-                })
+                let partitions = known.get(label)?;
+                (index.parse::<i32>().ok()? < *partitions).then_some(())
             };
             if known().is_some() {
                 continue;
@@ -152,9 +157,9 @@ impl Inner {
             return self.core.fs.remove_dir_all(path);
         }
         // A topic created meanwhile has taken another label if this directory was there, and is in the catalogue if it made it.
-        let _names = self.catalog.lock();
+        let names = self.catalog.lock();
         let in_use = self.catalog.topics().iter().any(|t| {
-            let label = _names.labels.get(&t.id);
+            let label = names.labels.get(&t.id);
             label.is_some_and(|l| {
                 name.strip_prefix(&**l)
                     .and_then(|rest| rest.strip_prefix('-'))
@@ -162,12 +167,14 @@ impl Inner {
                     .is_some_and(|i| i < t.partitions)
             })
         });
-        if in_use {
+        let label = name.rsplit_once('-').map_or(name, |(label, _)| label);
+        // One of a topic deleted just now is removed when that is durable.
+        if in_use || names.retired.contains(label) {
             return Ok(());
         }
         let away = path.with_file_name(format!("{name}{REMOVED}"));
         self.core.fs.rename(path, &away)?;
-        drop(_names);
+        drop(names);
         self.core.fs.remove_dir_all(&away)
     }
 }
