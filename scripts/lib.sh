@@ -30,7 +30,7 @@ install_package() {
             apt_updated=yes
         fi
         # shellcheck disable=SC2086 # several packages may be named
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $2 >&2
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $2 >/dev/null
     elif have brew; then
         say "installing $3 (for $1)"
         brew install "$3" >&2
@@ -39,6 +39,9 @@ install_package() {
     fi
     have "$1" || fail "'$1' is still not on the PATH after installing it"
 }
+
+# Whether apt knows a package: Debian has rustup from trixie on.
+apt_has() { have apt-cache && apt-cache policy "$1" 2>/dev/null | grep -q "Candidate: [^(]"; }
 
 # Cargo, a C compiler and its companions (bundled C libraries are compiled during the build).
 require_rust() {
@@ -53,7 +56,7 @@ require_rust() {
         install_package c++ "g++" gcc
     fi
     install_package make make make
-    if ! have cargo; then
+    if ! have cargo && { have brew || apt_has rustup; }; then
         install_package rustup rustup rustup
         say "installing the Rust toolchain of rust-toolchain.toml"
         # Homebrew keeps rustup's proxies out of the PATH.
@@ -63,7 +66,7 @@ require_rust() {
         fi
         rustup show >&2
     fi
-    have cargo || fail "no Rust toolchain: install rustup (see rustup.rs), then run this again"
+    have cargo || fail "no Rust toolchain, and no package for it here: install rustup as https://rustup.rs says, open a new shell, then run this again"
 }
 
 # Checksum of the given files, to tell whether something built from them is still true.
