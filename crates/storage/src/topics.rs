@@ -154,6 +154,14 @@ impl Inner {
                 },
                 Ok(None) => {
                     self.catalog.remove(&mut names, &id);
+                    // Nobody may go on writing to a topic that was not made after all.
+                    self.partitions.write().retain(|(topic, _), p| {
+                        if *topic == id {
+                            p.mark_deleted(true);
+                            p.clear();
+                        }
+                        *topic != id
+                    });
                 }
                 Err(e) => tracing::error!(topic = %id, error = %e, "a topic's row cannot be read"),
             }
