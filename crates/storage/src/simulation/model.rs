@@ -151,8 +151,7 @@ impl Simulation {
         let atomic = number(Tree::Groups, ATOMIC_KEY);
         for ((topic, index), model) in &mut self.model.partitions {
             let Some(p) = store.partition(topic, *index) else {
-                assert_eq!(model.kept, 0, "a topic with kept records is gone");
-                model.batches.clear();
+                verify_gone(model, atomic, &mut line);
                 continue;
             };
             verify_partition(&p, model, atomic, &mut line);
@@ -183,6 +182,24 @@ impl Simulation {
         self.model.make_certain();
         assert!(self.inner().core.queue.trouble().is_none());
     }
+}
+
+/// The creation of the topic is lost, and so must be every commit that came after it. What the model knew of the partition goes as
+/// well: the commits of this life may have the same numbers.
+fn verify_gone(model: &mut PartitionModel, atomic: u64, line: &mut Line) {
+    assert_eq!(model.kept, 0, "a topic with kept records is gone");
+    assert_eq!(model.start, 0, "a topic with a kept log start is gone");
+    for b in &model.batches {
+        assert!(
+            b.atomic.is_none_or(|number| number > atomic),
+            "an atomic commit is half there"
+        );
+        line.note(b.seq, false);
+    }
+    for (_, seq) in &model.starts {
+        line.note(*seq, false);
+    }
+    *model = PartitionModel::default();
 }
 
 fn verify_partition(p: &Partition, model: &mut PartitionModel, atomic: u64, line: &mut Line) {
