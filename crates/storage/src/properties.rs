@@ -33,6 +33,7 @@ enum Step {
     LookUp {
         time: i64,
     },
+    Newest,
     DeleteRecords {
         to: i64,
     },
@@ -55,6 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Flush),
         4 => (0..=1000i64, 1..3000usize).prop_map(|(from, max)| Step::Read { from, max }),
         3 => (0..3100i64).prop_map(|time| Step::LookUp { time }),
+        2 => Just(Step::Newest),
         1 => (0..=1000i64).prop_map(|to| Step::DeleteRecords { to }),
         1 => (0..5000i64).prop_map(|now| Step::Retain { now }),
         1 => Just(Step::RemoveFiles),
@@ -127,10 +129,16 @@ impl Rig {
                     expected.map(|(o, r)| (o as i64, r.0))
                 );
             }
+            Step::Newest => {
+                let live = self.start as usize..self.durable as usize;
+                let expected = live.max_by_key(|o| (self.records[*o].0, std::cmp::Reverse(*o)));
+                assert_eq!(
+                    self.newest(),
+                    expected.map(|o| (o as i64, self.records[o].0))
+                );
+            }
             Step::DeleteRecords { to } => {
-                let to = to * self.durable / 1000;
-                self.partition.delete_records(to).unwrap().unwrap();
-                self.start = self.start.max(to);
+                self.delete_records(to * self.durable / 1000);
             }
             Step::Retain { now } => {
                 self.partition.retain(self.store.inner(), now).unwrap();
@@ -182,6 +190,17 @@ impl Rig {
         self.records.extend(values);
     }
 
+    /// The record with the largest time: its offset and that time.
+    fn newest(&self) -> Option<(i64, i64)> {
+        let found = self.partition.max_timestamp().unwrap();
+        found.map(|f| (f.offset, f.timestamp))
+    }
+
+    fn delete_records(&mut self, to: i64) {
+        self.partition.delete_records(to).unwrap().unwrap();
+        self.start = self.start.max(to);
+    }
+
     fn read(&self, from: i64, max: usize) {
         let end = self.records.len() as i64;
         if from < self.start || from > end {
@@ -215,6 +234,50 @@ impl Rig {
         self.partition = self.store.partition(&TOPIC, 0).unwrap();
         self.durable = self.records.len() as i64;
     }
+}
+
+#[test]
+fn the_largest_time_is_that_of_the_records_left_when_the_one_that_had_it_is_deleted() {
+    let mut rig = Rig::new();
+    rig.append(&[10, 90], 10);
+    rig.append(&[70, 30, 70], 10);
+    rig.run(Step::Commit);
+    assert_eq!(rig.newest(), Some((1, 90)));
+    // The rest of its segment, one batch of which is cut in two.
+    rig.delete_records(2);
+    assert_eq!(rig.newest(), Some((2, 70)));
+    rig.delete_records(3);
+    assert_eq!(rig.newest(), Some((4, 70)));
+    rig.run(Step::Commit);
+    rig.run(Step::Close);
+    assert_eq!(rig.newest(), Some((4, 70)), "from the file");
+    rig.delete_records(5);
+    assert_eq!(rig.newest(), None);
+}
+
+#[test]
+fn the_largest_time_is_found_while_a_segment_of_deleted_records_is_still_there() {
+    let mut rig = Rig::new();
+    rig.append(&[50], 70_000);
+    rig.append(&[90], 40_000);
+    rig.append(&[20], 10_000);
+    rig.run(Step::Commit);
+    rig.delete_records(2);
+    assert_eq!(rig.newest(), Some((2, 20)));
+    rig.run(Step::RemoveFiles);
+    assert_eq!(rig.newest(), Some((2, 20)));
+}
+
+#[test]
+fn the_largest_time_is_one_that_consumers_see() {
+    let mut rig = Rig::new();
+    rig.append(&[50], 10);
+    rig.run(Step::Commit);
+    rig.append(&[90], 10);
+    rig.append(&[60], 72_000 - 200);
+    assert_eq!(rig.newest(), Some((0, 50)));
+    rig.run(Step::Commit);
+    assert_eq!(rig.newest(), Some((1, 90)));
 }
 
 proptest! {

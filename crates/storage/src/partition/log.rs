@@ -32,7 +32,7 @@ pub(crate) struct Cached {
     /// In the segment's file, or on its way there before the commit is durable.
     pub in_file: bool,
     pub seq: u64,
-    /// What the segment knew before this batch, for taking it back.
+    /// What the segment knew before this batch: for taking it back, and until consumers see it.
     before: SegmentTimes,
 }
 
@@ -382,6 +382,16 @@ impl Log {
         self.segments
             .get(i + 1)
             .map_or(self.end, |next| next.base_offset)
+    }
+
+    /// What segment number `i` knows of its records' times, of those below `hw` only. What is not below it is always in memory.
+    pub fn times_below(&self, i: usize, hw: i64) -> SegmentTimes {
+        let segment = &self.segments[i];
+        let unseen = self.ring.partition_point(|c| c.next_offset <= hw);
+        match self.ring.get(unseen) {
+            Some(first) if first.segment == segment.base_offset => first.before,
+            _ => segment.times,
+        }
     }
 
     /// Drops up to `count` of the oldest batches from memory, as far as they are in a file and below `hw`. Returns how many, and

@@ -8,7 +8,7 @@ use ottla_codec::records;
 use ottla_codec::response::Chunk;
 
 use super::files::SegmentFile;
-use super::log::{LEADER_EPOCH, Log, SegmentTimes};
+use super::log::{LEADER_EPOCH, SegmentTimes};
 use super::read::file_part;
 use super::walk::{BatchAt, Walk};
 use super::{FileSlice, Partition, TimestampOffset};
@@ -164,31 +164,56 @@ impl Partition {
         Ok(None)
     }
 
-    /// The record with the largest timestamp (KIP-734), the first of those; `None` when empty.
+    /// The record with the largest timestamp (KIP-734) of those that consumers see, the first of those; `None` when empty.
     pub fn max_timestamp(&self) -> Result<Option<TimestampOffset>, ReadError> {
-        let (max, cut) = {
-            let log = self.lock();
-            let first = log.segments.first();
-            let cut = first.filter(|s| s.base_offset < log.start).map(|_| {
-                let later = log.segments.iter().skip(1);
-                (
-                    log.segment_end(0),
-                    later.map(|s| s.times.max_timestamp).max(),
-                )
-            });
-            (largest_time(&log), cut)
+        loop {
+            let bounds = self.time_bounds();
+            let found = self.largest_within(&bounds)?;
+            // Records may have been deleted, this one among them, since the bounds were taken.
+            if found.is_some() || self.log_start_offset() == bounds.start {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn time_bounds(&self) -> TimeBounds {
+        let log = self.lock();
+        let hw = self.high_watermark();
+        let mut bounds = TimeBounds {
+            start: log.start,
+            cut: None,
+            whole: None,
         };
-        let Some(max) = max else { return Ok(None) };
-        let found = self.offset_for_timestamp(max)?;
-        let Some((first_end, later)) = cut.filter(|_| found.is_none()) else {
-            return Ok(found);
-        };
-        // It was in the part of the first segment that DeleteRecords took: what is left of that must be looked through.
-        let left = self.max_timestamp_before(first_end)?;
-        match left.into_iter().chain(later).max() {
+        for (i, segment) in log.segments.iter().enumerate() {
+            let end = log.segment_end(i);
+            // What is deleted stays in the list until the deletion is durable.
+            if end <= log.start || segment.base_offset >= hw {
+                continue;
+            }
+            let max = log.times_below(i, hw).max_timestamp;
+            if segment.base_offset < log.start {
+                bounds.cut = Some((end, max));
+            } else {
+                bounds.whole = bounds.whole.max(Some(max));
+            }
+        }
+        bounds
+    }
+
+    fn largest_within(&self, bounds: &TimeBounds) -> Result<Option<TimestampOffset>, ReadError> {
+        let first_of = |max: Option<i64>| match max {
             Some(max) if max >= 0 => self.offset_for_timestamp(max),
             _ => Ok(None),
+        };
+        let Some((end, ever)) = bounds.cut else {
+            return first_of(bounds.whole);
+        };
+        if let Some(found) = first_of(bounds.whole.max(Some(ever)))? {
+            return Ok(Some(found));
         }
+        // It was in the part of the segment that DeleteRecords took: what is left of that must be looked through.
+        let left = self.max_timestamp_before(end)?;
+        first_of(bounds.whole.max(left))
     }
 
     /// The largest timestamp from the log's start up to `end`.
@@ -210,10 +235,14 @@ impl Partition {
     }
 }
 
-/// The largest timestamp that was ever in the log's segments, if there is one.
-fn largest_time(log: &Log) -> Option<i64> {
-    let times = log.segments.iter().map(|s| s.times.max_timestamp);
-    times.max().filter(|max| *max >= 0)
+/// What the segments know of the largest timestamp that consumers see.
+struct TimeBounds {
+    /// The log's start then.
+    start: i64,
+    /// The segment that the log starts inside of: its end, and its largest timestamp, which may be a deleted record's.
+    cut: Option<(i64, i64)>,
+    /// The largest of the segments behind that one.
+    whole: Option<i64>,
 }
 
 /// The largest timestamp in the batches of `chunk`, of records at or after offset `from`. Moves `next` past it.
