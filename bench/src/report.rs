@@ -103,6 +103,7 @@ impl Report {
             }
             for other in &others {
                 out += &match row.times_better(**other) {
+                    Some(times) if times < 1.0 => format!(" {} times worse |", short(1.0 / times)),
                     Some(times) => format!(" {} times better |", short(times)),
                     None => " |".into(),
                 };
@@ -150,6 +151,6 @@ mod tests {
             ),
             "{table}"
         );
-        assert!(table.contains("0.500 times better"), "{table}");
+        assert!(table.contains("2.00 times worse"), "{table}");
     }
 }
