@@ -362,7 +362,7 @@ impl Log {
         let dropped = self.segments.drain(..).map(|s| s.base_offset).collect();
         let (mut freed, mut unflushed) = (0, 0);
         for cached in self.ring.drain(..) {
-            freed += cached.bytes.len();
+            freed += cached.weight();
             if !cached.in_file {
                 unflushed += cached.bytes.len();
             }
