@@ -1,9 +1,25 @@
-//! The one table of APIs: key, name, versions. ApiVersions, dispatch, metrics and the documentation derive from it.
+//! The one table of APIs: key, name, versions, message. ApiVersions, dispatch, metrics, the checks of bodies and the
+//! documentation derive from it.
 
 use std::ops::RangeInclusive;
 
+use kafka_protocol::messages;
+use kafka_protocol::protocol::{Decodable, Encodable, Request};
+
+/// What is to be done for an API, whichever it is, with its messages' types: see [`Api::with_request`].
+pub trait ForRequest {
+    /// What comes of it.
+    type Output;
+
+    /// Does it for the API whose request is `R`.
+    fn run<R>(self) -> Self::Output
+    where
+        R: Request + Decodable + Encodable,
+        R::Response: Decodable + Encodable;
+}
+
 macro_rules! api_table {
-    ($( $name:ident = $key:literal, $min:literal ..= $max:literal $(, advertise $adv:literal)? ; )*) => {
+    ($( $name:ident = $key:literal, $min:literal ..= $max:literal, $request:ident $(, advertise $adv:literal)? ; )*) => {
         /// An API that Ottla implements. An API that is not here is answered by closing the connection,
         /// as Kafka does, since the shape of an answer is not known.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,6 +28,9 @@ macro_rules! api_table {
             #[doc = concat!("API key ", $key, ", versions ", $min, " to ", $max, ".")]
             $name = $key,
         )* }
+
+        // A row's message is the one of its key.
+        $( const _: () = assert!(<messages::$request as Request>::KEY == $key); )*
 
         impl Api {
             /// Every API, in the order of its key.
@@ -32,6 +51,11 @@ macro_rules! api_table {
                 match self { $( Api::$name => $min..=$max, )* }
             }
 
+            /// Runs `work` with the type of this API's request.
+            pub fn with_request<W: ForRequest>(self, work: W) -> W::Output {
+                match self { $( Api::$name => work.run::<messages::$request>(), )* }
+            }
+
             /// The lowest version that ApiVersions shows. It is below [`Api::versions`] for Produce alone:
             /// librdkafka before 2.x takes a broker without Produce 0 for one without message format v2
             /// (KAFKA-18659); a request in such a version is answered UNSUPPORTED_VERSION.
@@ -43,33 +67,33 @@ macro_rules! api_table {
 }
 
 api_table! {
-    Produce = 0, 3..=13, advertise 0;
-    Fetch = 1, 4..=18;
-    ListOffsets = 2, 1..=10;
-    Metadata = 3, 0..=13;
-    OffsetCommit = 8, 2..=9;
-    OffsetFetch = 9, 1..=9;
-    FindCoordinator = 10, 0..=6;
-    JoinGroup = 11, 0..=9;
-    Heartbeat = 12, 0..=4;
-    LeaveGroup = 13, 0..=5;
-    SyncGroup = 14, 0..=5;
-    DescribeGroups = 15, 0..=6;
-    ListGroups = 16, 0..=5;
-    ApiVersions = 18, 0..=4;
-    CreateTopics = 19, 2..=7;
-    DeleteTopics = 20, 1..=6;
-    DeleteRecords = 21, 0..=2;
-    InitProducerId = 22, 0..=5;
-    OffsetForLeaderEpoch = 23, 2..=4;
-    DescribeConfigs = 32, 1..=4;
-    AlterConfigs = 33, 0..=2;
-    DescribeLogDirs = 35, 1..=4;
-    CreatePartitions = 37, 0..=3;
-    DeleteGroups = 42, 0..=2;
-    IncrementalAlterConfigs = 44, 0..=1;
-    OffsetDelete = 47, 0..=0;
-    DescribeCluster = 60, 0..=2;
-    ListConfigResources = 74, 0..=1;
-    DescribeTopicPartitions = 75, 0..=0;
+    Produce = 0, 3..=13, ProduceRequest, advertise 0;
+    Fetch = 1, 4..=18, FetchRequest;
+    ListOffsets = 2, 1..=10, ListOffsetsRequest;
+    Metadata = 3, 0..=13, MetadataRequest;
+    OffsetCommit = 8, 2..=9, OffsetCommitRequest;
+    OffsetFetch = 9, 1..=9, OffsetFetchRequest;
+    FindCoordinator = 10, 0..=6, FindCoordinatorRequest;
+    JoinGroup = 11, 0..=9, JoinGroupRequest;
+    Heartbeat = 12, 0..=4, HeartbeatRequest;
+    LeaveGroup = 13, 0..=5, LeaveGroupRequest;
+    SyncGroup = 14, 0..=5, SyncGroupRequest;
+    DescribeGroups = 15, 0..=6, DescribeGroupsRequest;
+    ListGroups = 16, 0..=5, ListGroupsRequest;
+    ApiVersions = 18, 0..=4, ApiVersionsRequest;
+    CreateTopics = 19, 2..=7, CreateTopicsRequest;
+    DeleteTopics = 20, 1..=6, DeleteTopicsRequest;
+    DeleteRecords = 21, 0..=2, DeleteRecordsRequest;
+    InitProducerId = 22, 0..=5, InitProducerIdRequest;
+    OffsetForLeaderEpoch = 23, 2..=4, OffsetForLeaderEpochRequest;
+    DescribeConfigs = 32, 1..=4, DescribeConfigsRequest;
+    AlterConfigs = 33, 0..=2, AlterConfigsRequest;
+    DescribeLogDirs = 35, 1..=4, DescribeLogDirsRequest;
+    CreatePartitions = 37, 0..=3, CreatePartitionsRequest;
+    DeleteGroups = 42, 0..=2, DeleteGroupsRequest;
+    IncrementalAlterConfigs = 44, 0..=1, IncrementalAlterConfigsRequest;
+    OffsetDelete = 47, 0..=0, OffsetDeleteRequest;
+    DescribeCluster = 60, 0..=2, DescribeClusterRequest;
+    ListConfigResources = 74, 0..=1, ListConfigResourcesRequest;
+    DescribeTopicPartitions = 75, 0..=0, DescribeTopicPartitionsRequest;
 }

@@ -4,10 +4,9 @@
 //! held against its shape (see `shape`): each count must fit the bytes that follow.
 
 use bytes::Bytes;
-use kafka_protocol::messages;
 use kafka_protocol::protocol::{Decodable, Request};
 
-use crate::api::Api;
+use crate::api::{Api, ForRequest};
 use crate::shape;
 
 /// Why a request cannot be read. The connection must be closed, with one log line.
@@ -47,42 +46,14 @@ pub fn decode<R: Request + Decodable>(
 
 /// Decodes a body of whichever API and drops it: what a fuzzer or a tool wants that only asks whether it can be read.
 pub fn check(api: Api, version: i16, body: Bytes) -> Result<(), RequestError> {
-    macro_rules! by_api {
-        ($($api:ident => $request:ident),* $(,)?) => {
-            match api { $( Api::$api => decode::<messages::$request>(api, version, body).map(drop), )* }
-        };
+    struct Check(Api, i16, Bytes);
+    impl ForRequest for Check {
+        type Output = Result<(), RequestError>;
+        fn run<R: Request + Decodable>(self) -> Self::Output {
+            decode::<R>(self.0, self.1, self.2).map(drop)
+        }
     }
-    by_api! {
-        Produce => ProduceRequest,
-        Fetch => FetchRequest,
-        ListOffsets => ListOffsetsRequest,
-        Metadata => MetadataRequest,
-        OffsetCommit => OffsetCommitRequest,
-        OffsetFetch => OffsetFetchRequest,
-        FindCoordinator => FindCoordinatorRequest,
-        JoinGroup => JoinGroupRequest,
-        Heartbeat => HeartbeatRequest,
-        LeaveGroup => LeaveGroupRequest,
-        SyncGroup => SyncGroupRequest,
-        DescribeGroups => DescribeGroupsRequest,
-        ListGroups => ListGroupsRequest,
-        ApiVersions => ApiVersionsRequest,
-        CreateTopics => CreateTopicsRequest,
-        DeleteTopics => DeleteTopicsRequest,
-        DeleteRecords => DeleteRecordsRequest,
-        InitProducerId => InitProducerIdRequest,
-        OffsetForLeaderEpoch => OffsetForLeaderEpochRequest,
-        DescribeConfigs => DescribeConfigsRequest,
-        AlterConfigs => AlterConfigsRequest,
-        DescribeLogDirs => DescribeLogDirsRequest,
-        CreatePartitions => CreatePartitionsRequest,
-        DeleteGroups => DeleteGroupsRequest,
-        IncrementalAlterConfigs => IncrementalAlterConfigsRequest,
-        OffsetDelete => OffsetDeleteRequest,
-        DescribeCluster => DescribeClusterRequest,
-        ListConfigResources => ListConfigResourcesRequest,
-        DescribeTopicPartitions => DescribeTopicPartitionsRequest,
-    }
+    api.with_request(Check(api, version, body))
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 use bytes::{BufMut, Bytes};
 use kafka_protocol::messages;
-use kafka_protocol::protocol::{Decodable, Encodable};
+use kafka_protocol::protocol::{Decodable, Encodable, Request};
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
+use crate::api::ForRequest;
 use crate::wire::put_uvarint;
 
 /// Writes random bodies by their shape.
@@ -124,50 +125,23 @@ impl Writer {
 
 /// What `kafka-protocol` writes after reading `body`.
 fn written_again(api: Api, version: i16, body: &[u8]) -> Vec<u8> {
-    fn again<R: Decodable + Encodable>(version: i16, body: &[u8]) -> Vec<u8> {
-        let mut body = Bytes::copy_from_slice(body);
-        let request = R::decode(&mut body, version).unwrap();
-        assert!(body.is_empty(), "{} bytes left", body.len());
-        let mut out = Vec::new();
-        request.encode(&mut out, version).unwrap();
-        out
+    struct Again<'a>(i16, &'a [u8]);
+    impl ForRequest for Again<'_> {
+        type Output = Vec<u8>;
+        fn run<R: Request + Decodable + Encodable>(self) -> Vec<u8> {
+            again::<R>(self.0, self.1)
+        }
     }
-    macro_rules! by_api {
-        ($($api:ident => $request:ident),* $(,)?) => {
-            match api { $( Api::$api => again::<messages::$request>(version, body), )* }
-        };
-    }
-    by_api! {
-        Produce => ProduceRequest,
-        Fetch => FetchRequest,
-        ListOffsets => ListOffsetsRequest,
-        Metadata => MetadataRequest,
-        OffsetCommit => OffsetCommitRequest,
-        OffsetFetch => OffsetFetchRequest,
-        FindCoordinator => FindCoordinatorRequest,
-        JoinGroup => JoinGroupRequest,
-        Heartbeat => HeartbeatRequest,
-        LeaveGroup => LeaveGroupRequest,
-        SyncGroup => SyncGroupRequest,
-        DescribeGroups => DescribeGroupsRequest,
-        ListGroups => ListGroupsRequest,
-        ApiVersions => ApiVersionsRequest,
-        CreateTopics => CreateTopicsRequest,
-        DeleteTopics => DeleteTopicsRequest,
-        DeleteRecords => DeleteRecordsRequest,
-        InitProducerId => InitProducerIdRequest,
-        OffsetForLeaderEpoch => OffsetForLeaderEpochRequest,
-        DescribeConfigs => DescribeConfigsRequest,
-        AlterConfigs => AlterConfigsRequest,
-        DescribeLogDirs => DescribeLogDirsRequest,
-        CreatePartitions => CreatePartitionsRequest,
-        DeleteGroups => DeleteGroupsRequest,
-        IncrementalAlterConfigs => IncrementalAlterConfigsRequest,
-        OffsetDelete => OffsetDeleteRequest,
-        DescribeCluster => DescribeClusterRequest,
-        ListConfigResources => ListConfigResourcesRequest,
-        DescribeTopicPartitions => DescribeTopicPartitionsRequest,
-    }
+    api.with_request(Again(version, body))
+}
+
+fn again<M: Decodable + Encodable>(version: i16, body: &[u8]) -> Vec<u8> {
+    let mut body = Bytes::copy_from_slice(body);
+    let message = M::decode(&mut body, version).unwrap();
+    assert!(body.is_empty(), "{} bytes left", body.len());
+    let mut out = Vec::new();
+    message.encode(&mut out, version).unwrap();
+    out
 }
 
 proptest! {
