@@ -97,6 +97,25 @@ mod tests {
         insta::assert_snapshot!("help", help);
     }
 
+    #[test]
+    fn every_command_that_a_script_would_call_prints_json() {
+        let lacking: Vec<String> = leaves(&Cli::command())
+            .into_iter()
+            .filter(|command| command.get_arguments().all(|arg| arg.get_id() != "json"))
+            .map(|command| command.get_name().to_owned())
+            .collect();
+        // One says all it has in its log (--log-format json), the other prints a script.
+        assert_eq!(lacking, ["serve", "completions"]);
+    }
+
+    /// The commands that have none below them.
+    fn leaves(command: &clap::Command) -> Vec<clap::Command> {
+        if !command.has_subcommands() {
+            return vec![command.clone()];
+        }
+        command.get_subcommands().flat_map(leaves).collect()
+    }
+
     fn render(command: &mut clap::Command, help: &mut String) {
         use std::fmt::Write as _;
         let name = command.get_name().to_owned();

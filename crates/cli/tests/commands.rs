@@ -6,7 +6,7 @@ mod support;
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{Served, ottla, text};
 
 /// Each line as JSON.
@@ -66,6 +66,62 @@ fn what_scripts_read_is_json_a_line_for_each_thing() {
     let reset = json(&broker.ok(&args));
     assert_eq!(reset[0]["topic"], "t");
     assert_eq!(broker.stop().0, Some(0));
+}
+
+#[test]
+fn what_a_command_changed_is_json_too_and_what_failed_is_told_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Served::start(dir.path());
+    let changed = |args: &[&str]| {
+        let output = broker.run(&[args, &["--json"]].concat());
+        assert!(output.status.success(), "{args:?}");
+        assert_eq!(text(&output.stderr), "", "{args:?}");
+        json(&text(&output.stdout))
+    };
+    let checked = changed(&["topic", "create", "t", "-p", "2", "--dry-run"]);
+    let dry = json!({"topic": "t", "id": null, "partitions": 2, "created": false});
+    assert_eq!(checked, [dry]);
+    let created = changed(&["topic", "create", "t", "-p", "2"]);
+    assert_eq!(created[0]["created"], true);
+    assert_eq!(created[0]["partitions"], 2);
+    assert_eq!(created[0]["id"].as_str().unwrap().len(), 36);
+    let again = changed(&["topic", "create", "t", "--if-not-exists"]);
+    let there = json!({"topic": "t", "id": null, "partitions": null, "created": false});
+    assert_eq!(again, [there]);
+
+    let alter = ["topic", "alter", "t", "-c", "retention.ms=9", "-p", "3"];
+    let altered = changed(&[&alter[..], &["-d", "segment.ms"]].concat());
+    let configs = json!({"retention.ms": "9", "segment.ms": null});
+    assert_eq!(
+        altered,
+        [
+            json!({"topic": "t", "configs": configs}),
+            json!({"topic": "t", "partitions": 3}),
+        ]
+    );
+
+    let produce = ["produce", "t", "-p", "1", "--json"];
+    for first in [0, 3] {
+        let sent = broker.run_with_input(&produce, "a\nb\nc\n");
+        assert_eq!(text(&sent.stderr), "");
+        let line = json!({"topic": "t", "partition": 1, "offset": first, "records": 3});
+        assert_eq!(json(&text(&sent.stdout)), [line]);
+    }
+    let sent = broker.run_with_input(&[&produce[..], &["--acks", "0"]].concat(), "d\n");
+    assert_eq!(json(&text(&sent.stdout))[0]["offset"], Value::Null);
+
+    broker.ok(&["consume", "t", "-g", "g", "-o", "beginning", "-c", "1"]);
+    assert_eq!(
+        changed(&["group", "delete", "g"]),
+        [json!({"group": "g", "deleted": true})]
+    );
+    let some = broker.run(&["topic", "delete", "t", "nope", "--json"]);
+    assert_eq!(some.status.code(), Some(1));
+    assert!(text(&some.stderr).contains("deleting topic nope"));
+    let deleted = json!({"topic": "t", "deleted": true});
+    assert_eq!(json(&text(&some.stdout)), [deleted]);
+    let none = json!({"topic": "t", "deleted": false});
+    assert_eq!(changed(&["topic", "delete", "t", "--if-exists"]), [none]);
 }
 
 #[test]

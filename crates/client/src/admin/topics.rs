@@ -28,8 +28,6 @@ pub struct NewTopic {
 /// A topic as it was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreatedTopic {
-    /// The name.
-    pub name: String,
     /// The id; nil from brokers before CreateTopics 7.
     pub id: Uuid,
     /// The number of partitions, -1 from brokers before CreateTopics 5.
@@ -37,12 +35,12 @@ pub struct CreatedTopic {
 }
 
 impl Client {
-    /// Creates topics. With `validate_only` nothing is created.
+    /// Creates topics; answers with a result for each name. With `validate_only` nothing is created.
     pub async fn create_topics(
         &mut self,
         topics: &[NewTopic],
         validate_only: bool,
-    ) -> Result<Vec<Result<CreatedTopic, ClientError>>, ClientError> {
+    ) -> Result<Vec<(String, Result<CreatedTopic, ClientError>)>, ClientError> {
         let request = CreateTopicsRequest::default()
             .with_timeout_ms(admin_timeout_ms())
             .with_validate_only(validate_only)
@@ -54,14 +52,16 @@ impl Client {
             .topics
             .into_iter()
             .map(|topic| {
-                ClientError::check(topic.error_code, topic.error_message.as_deref(), || {
-                    format!("creating topic {}", topic.name.as_str())
-                })?;
-                Ok(CreatedTopic {
-                    name: topic.name.to_string(),
+                let name = topic.name.to_string();
+                let result =
+                    ClientError::check(topic.error_code, topic.error_message.as_deref(), || {
+                        format!("creating topic {name}")
+                    });
+                let created = CreatedTopic {
                     id: topic.topic_id,
                     partitions: topic.num_partitions,
-                })
+                };
+                (name, result.map(|()| created))
             })
             .collect())
     }

@@ -11,9 +11,11 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use ottla_client::producer::{Acks, Delivery, Producer, ProducerOptions};
 use ottla_codec::compression::Compression;
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::args::{ClientArgs, name_value};
+use crate::output;
 use crate::talk::say;
 use input::LineFormat;
 
@@ -67,6 +69,9 @@ pub struct ProduceArgs {
     /// Say nothing at the end
     #[arg(short, long)]
     quiet: bool,
+    /// Print JSON, a line for each batch that the broker has acknowledged: its partition, first offset and records
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -173,8 +178,10 @@ pub async fn run(args: ProduceArgs) -> anyhow::Result<()> {
     if args.file.is_none() && io::stdin().is_terminal() && !args.quiet {
         say!("Type records, one a line; Ctrl-D ends.");
     }
-    let sent = send_lines(&mut producer, &format, read_lines(source)).await?;
-    if !args.quiet {
+    let mut sent = Sent::new(args.json);
+    send_lines(&mut producer, &format, read_lines(source), &mut sent).await?;
+    if !args.quiet && !args.json {
+        let sent = sent.records;
         let plural = if sent == 1 { "" } else { "s" };
         say!("Sent {sent} record{plural} to {topic}.");
     }
@@ -186,9 +193,8 @@ async fn send_lines(
     producer: &mut Producer,
     format: &LineFormat,
     mut lines: mpsc::Receiver<io::Result<Vec<u8>>>,
-) -> anyhow::Result<usize> {
-    let count = |deliveries: Vec<Delivery>| deliveries.iter().map(|d| d.count).sum::<usize>();
-    let mut sent = 0;
+    sent: &mut Sent,
+) -> anyhow::Result<()> {
     let mut number = 0_u64;
     loop {
         let line = if producer.is_flushed() {
@@ -197,7 +203,7 @@ async fn send_lines(
             match tokio::time::timeout(LINGER, lines.recv()).await {
                 Ok(line) => line,
                 Err(_) => {
-                    sent += count(producer.flush().await?);
+                    sent.add(&producer.flush().await?)?;
                     continue;
                 }
             }
@@ -208,9 +214,39 @@ async fn send_lines(
         let record = format
             .parse(line)
             .with_context(|| format!("line {number} of the input"))?;
-        sent += count(producer.send(record).await?);
+        sent.add(&producer.send(record).await?)?;
     }
-    Ok(sent + count(producer.flush().await?))
+    sent.add(&producer.flush().await?)?;
+    Ok(())
+}
+
+/// What the broker has acknowledged: counted, and told to scripts as it comes.
+struct Sent {
+    json: bool,
+    records: usize,
+}
+
+impl Sent {
+    fn new(json: bool) -> Sent {
+        Sent { json, records: 0 }
+    }
+
+    fn add(&mut self, deliveries: &[Delivery]) -> io::Result<()> {
+        for delivery in deliveries {
+            self.records += delivery.count;
+            if self.json {
+                let line = json!({
+                    "topic": delivery.topic,
+                    "partition": delivery.partition,
+                    // Without acknowledgements nobody says it.
+                    "offset": (delivery.base_offset >= 0).then_some(delivery.base_offset),
+                    "records": delivery.count,
+                });
+                output::json(&mut io::stdout(), &line)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Reads lines on a thread of their own: a read of stdin blocks, and cannot be cancelled.

@@ -3,8 +3,10 @@
 use anyhow::bail;
 use clap::Args;
 use ottla_client::admin::{ConfigChange, ConfigResource};
+use serde_json::{Map, Value, json};
 
 use crate::args::{ClientArgs, name_value};
+use crate::output;
 use crate::talk::say;
 
 #[derive(Debug, Args)]
@@ -20,6 +22,9 @@ pub struct AlterArgs {
     /// Put a setting back to its default; repeatable
     #[arg(short, long, value_name = "NAME")]
     delete_config: Vec<String>,
+    /// Print JSON, a line for what was changed; null for a setting that has its default again
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -38,11 +43,31 @@ pub async fn run(args: AlterArgs) -> anyhow::Result<()> {
     if !changes.is_empty() {
         let topic = ConfigResource::Topic(args.name.clone());
         client.alter_configs(&topic, &changes).await?;
-        say!("Changed the settings of topic {}.", args.name);
+        if args.json {
+            let line = json!({"topic": args.name, "configs": as_json(&changes)});
+            output::json(&mut std::io::stdout(), &line)?;
+        } else {
+            say!("Changed the settings of topic {}.", args.name);
+        }
     }
     if let Some(count) = args.partitions {
         client.create_partitions(&args.name, count).await?;
-        say!("Topic {} has {count} partitions.", args.name);
+        if args.json {
+            let line = json!({"topic": args.name, "partitions": count});
+            output::json(&mut std::io::stdout(), &line)?;
+        } else {
+            say!("Topic {} has {count} partitions.", args.name);
+        }
     }
     Ok(())
+}
+
+fn as_json(changes: &[ConfigChange]) -> Map<String, Value> {
+    changes
+        .iter()
+        .map(|change| match change {
+            ConfigChange::Set(name, value) => (name.clone(), json!(value)),
+            ConfigChange::Delete(name) => (name.clone(), Value::Null),
+        })
+        .collect()
 }

@@ -1,13 +1,14 @@
 //! `ottla topic create`.
 
 use clap::Args;
-use ottla_client::admin::NewTopic;
+use ottla_client::ClientError;
+use ottla_client::admin::{CreatedTopic, NewTopic};
 use ottla_client::kafka_protocol::ResponseError;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{ClientArgs, name_value};
 use crate::output;
-use crate::talk::say;
+use crate::talk::{say, tell_all_but_last};
 
 #[derive(Debug, Args)]
 pub struct CreateArgs {
@@ -49,19 +50,37 @@ pub async fn run(args: CreateArgs) -> anyhow::Result<()> {
         })
         .collect();
     let mut failed = None;
-    for result in client.create_topics(&topics, args.dry_run).await? {
-        match result {
-            Ok(topic) if args.json => {
-                let line = json!({"topic": topic.name, "id": topic.id.to_string(), "partitions": topic.partitions});
-                output::json(&mut std::io::stdout(), &line)?;
+    let exists = |error: &ClientError| {
+        args.if_not_exists && error.broker_error() == Some(ResponseError::TopicAlreadyExists)
+    };
+    for (name, result) in client.create_topics(&topics, args.dry_run).await? {
+        let topic = match result {
+            Ok(topic) => Some(topic),
+            Err(error) if exists(&error) => None,
+            Err(error) => {
+                tell_all_but_last(&mut failed, error);
+                continue;
             }
-            Ok(topic) if args.dry_run => say!("Topic {} could be created.", topic.name),
-            Ok(topic) => say!("Created topic {}.", topic.name),
-            Err(error)
-                if args.if_not_exists
-                    && error.broker_error() == Some(ResponseError::TopicAlreadyExists) => {}
-            Err(error) => super::tell_all_but_last(&mut failed, error),
+        };
+        if args.json {
+            let created = topic.is_some() && !args.dry_run;
+            let line = as_json(&name, topic.as_ref(), created);
+            output::json(&mut std::io::stdout(), &line)?;
+        } else if topic.is_some() && args.dry_run {
+            say!("Topic {name} could be created.");
+        } else if topic.is_some() {
+            say!("Created topic {name}.");
         }
     }
     failed.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// A topic that was there before has only its name. The id that a dry run is told is kept by nobody.
+fn as_json(name: &str, topic: Option<&CreatedTopic>, created: bool) -> Value {
+    json!({
+        "topic": name,
+        "id": topic.filter(|t| created && !t.id.is_nil()).map(|t| t.id.to_string()),
+        "partitions": topic.map(|t| t.partitions),
+        "created": created,
+    })
 }

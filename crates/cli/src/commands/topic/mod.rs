@@ -6,7 +6,6 @@ mod delete;
 mod describe;
 mod list;
 
-use crate::talk::say;
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
@@ -30,15 +29,5 @@ pub async fn run(command: TopicCommand) -> anyhow::Result<()> {
         TopicCommand::Describe(args) => describe::run(args).await,
         TopicCommand::Alter(args) => alter::run(args).await,
         TopicCommand::Delete(args) => delete::run(args).await,
-    }
-}
-
-/// Keeps the last failure as the command's own, so that each one is told once.
-fn tell_all_but_last(
-    last: &mut Option<ottla_client::ClientError>,
-    error: ottla_client::ClientError,
-) {
-    if let Some(earlier) = last.replace(error) {
-        say!("ottla: {earlier}");
     }
 }
