@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::process::Command;
+
 use support::{Served, refused, text};
 
 #[test]
@@ -109,4 +111,17 @@ fn a_data_directory_in_use_is_refused_by_name() {
     let told = refused::<&str>(dir.path(), &[]);
     assert!(told.contains(dir.path().to_str().unwrap()), "{told}");
     assert!(told.contains("in use by another broker"), "{told}");
+}
+
+#[test]
+fn what_the_banner_says_to_try_can_be_copied_into_a_shell() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut broker = Served::start(dir.path());
+    for expected in ["", "hello\n"] {
+        // After "Try it:", two commands.
+        let command = broker.wait_for(" greetings");
+        let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), expected, "{command}");
+    }
 }

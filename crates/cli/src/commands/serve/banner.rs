@@ -8,6 +8,7 @@ use ottla_broker::Broker;
 
 /// What the banner is made of.
 pub(super) struct Facts {
+    program: String,
     data_dir: PathBuf,
     cluster_id: String,
     listeners: Vec<Listener>,
@@ -28,7 +29,11 @@ pub(super) fn facts(broker: &Broker) -> Facts {
             .map_or_else(|| bound.to_string(), |(_, address)| address.clone())
     };
     let data_dir = broker.data_dir();
+    let called_as = std::env::args_os()
+        .next()
+        .and_then(|path| path.into_string().ok());
     Facts {
+        program: program(called_as.as_deref()),
         data_dir: data_dir.canonicalize().unwrap_or(data_dir),
         cluster_id: broker.cluster_id(),
         listeners: broker
@@ -40,6 +45,20 @@ pub(super) fn facts(broker: &Broker) -> Facts {
                 bound,
             })
             .collect(),
+    }
+}
+
+/// How this program is called from where it was called: by its name if it is on the path, else by its file.
+fn program(called_as: Option<&str>) -> String {
+    match called_as {
+        Some(path) if path.contains('/') => {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
+            match path.chars().all(plain) {
+                true => path.to_owned(),
+                false => format!("'{}'", path.replace('\'', r"'\''")),
+            }
+        }
+        _ => "ottla".to_owned(),
     }
 }
 
@@ -79,9 +98,10 @@ pub(super) fn render(facts: &Facts) -> String {
             address => format!(" --bootstrap-server {address}"),
         };
         line("Try it:".to_owned());
-        line(format!("  echo hello | ottla produce greetings{server}"));
+        let ottla = &facts.program;
+        line(format!("  echo hello | {ottla} produce greetings{server}"));
         line(format!(
-            "  ottla consume greetings --offset beginning --exit-eof{server}"
+            "  {ottla} consume greetings --offset beginning --exit-eof{server}"
         ));
     }
     text
@@ -130,6 +150,7 @@ mod tests {
 
     fn banner(listeners: Vec<Listener>) -> String {
         render(&Facts {
+            program: "ottla".to_owned(),
             data_dir: PathBuf::from("/home/me/data"),
             cluster_id: "IBpPLYXzTIuMGuPOzpWVRg".to_owned(),
             listeners,
@@ -144,6 +165,18 @@ mod tests {
             "127.0.0.1:9092",
         )]);
         insta::assert_snapshot!("banner_default", text);
+    }
+
+    #[test]
+    fn the_program_is_called_as_it_was_called() {
+        for (called_as, shown) in [
+            (None, "ottla"),
+            (Some("ottla"), "ottla"),
+            (Some("target/release/ottla"), "target/release/ottla"),
+            (Some("/it's here/ottla"), r"'/it'\''s here/ottla'"),
+        ] {
+            assert_eq!(program(called_as), shown);
+        }
     }
 
     #[test]
