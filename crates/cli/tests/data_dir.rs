@@ -4,11 +4,13 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use support::{Served, refused};
+use support::{Served, fails_to_start, refused, serve_by};
 
 const NONE: &[&str] = &[];
 
@@ -94,21 +96,29 @@ fn a_path_that_is_a_file_is_refused() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "a file");
 }
 
+/// The user that owns nothing, by the number that it has on Linux.
+const NOBODY: u32 = 65534;
+
 #[test]
 fn a_directory_that_cannot_be_written_is_refused_with_the_reason() {
-    use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
     let closed = dir.path().join("closed");
     fs::create_dir(&closed).unwrap();
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
-    if fs::write(closed.join("probe"), "").is_ok() {
-        eprintln!(
-            "skipped: this user may write everywhere; see the test on a read-only file system"
-        );
-        return;
+    fs::set_permissions(&closed, Permissions::from_mode(0o555)).unwrap();
+    // Root may write everywhere, and gives way to a user who may not. That one may be unable to reach the build's directory.
+    let probe = closed.join("probe");
+    let is_root = fs::write(&probe, "").is_ok();
+    let copy = dir.path().join("ottla");
+    if is_root {
+        fs::remove_file(probe).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_ottla"), &copy).unwrap();
     }
     for path in [closed.clone(), closed.join("data")] {
-        let told = refused(&path, NONE);
+        let told = match is_root {
+            true => fails_to_start(serve_by(&copy, &path).uid(NOBODY).gid(NOBODY)),
+            false => refused(&path, NONE),
+        };
         assert!(told.contains("ermission denied"), "{told}");
         assert!(told.contains(path.to_str().unwrap()), "{told}");
     }

@@ -172,7 +172,12 @@ impl Drop for Served {
 }
 
 pub fn serve(data_dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
+    serve_by(Path::new(env!("CARGO_BIN_EXE_ottla")), data_dir)
+}
+
+/// The same by a copy of the program.
+pub fn serve_by(program: &Path, data_dir: &Path) -> Command {
+    let mut command = Command::new(program);
     command
         .args(["serve", "--port", "0", "--data-dir"])
         .arg(data_dir)
@@ -183,7 +188,12 @@ pub fn serve(data_dir: &Path) -> Command {
 
 /// What a start that must fail says.
 pub fn refused<S: AsRef<OsStr>>(data_dir: &Path, args: &[S]) -> String {
-    let output = serve(data_dir).args(args).output().unwrap();
+    fails_to_start(serve(data_dir).args(args))
+}
+
+/// The same of a start as it is.
+pub fn fails_to_start(serve: &mut Command) -> String {
+    let output = serve.output().unwrap();
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(!told.contains("panic"), "{told}");
