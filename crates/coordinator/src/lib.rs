@@ -54,26 +54,29 @@ pub enum Tree {
 
 /// What an event causes: `ops` are committed atomically, then `replies` go out, and `timers` replace those with the same key.
 #[derive(Debug)]
-pub struct Effects<Ticket, Reply, TimerKey> {
+pub struct Effects<Ticket, Reply, TimerKey, Observed = ()> {
     /// To be committed in one journal record. Empty: replies may leave at once.
     pub ops: Vec<StoreOp>,
     /// To be sent once `ops` are durable.
     pub replies: Vec<(Ticket, Reply)>,
     /// Timers to set (`Some(monotonic deadline in ms)`) or to clear (`None`).
     pub timers: Vec<(TimerKey, Option<u64>)>,
+    /// What happened, in its order, for those who watch. True once `ops` are committed.
+    pub observed: Vec<Observed>,
 }
 
-impl<Ticket, Reply, TimerKey> Default for Effects<Ticket, Reply, TimerKey> {
+impl<Ticket, Reply, TimerKey, Observed> Default for Effects<Ticket, Reply, TimerKey, Observed> {
     fn default() -> Self {
         Effects {
             ops: Vec::new(),
             replies: Vec::new(),
             timers: Vec::new(),
+            observed: Vec::new(),
         }
     }
 }
 
-impl<Ticket, Reply, TimerKey> Effects<Ticket, Reply, TimerKey> {
+impl<Ticket, Reply, TimerKey, Observed> Effects<Ticket, Reply, TimerKey, Observed> {
     /// Nothing happens.
     pub fn none() -> Self {
         Self::default()

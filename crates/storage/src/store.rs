@@ -32,6 +32,8 @@ pub enum Tree {
     Producers,
     /// Dynamic broker, group and logger settings.
     Configs,
+    /// State of dead letters: what groups failed on, redrives.
+    DeadLetters,
 }
 
 /// A change of a small tree.

@@ -4,7 +4,7 @@ use ottla_codec::ResponseError;
 
 use super::event::{OffsetResults, PartitionId};
 use super::group::Group;
-use super::{GroupEffects, records};
+use super::{GroupEffects, Observation, records};
 
 impl<T> Group<T> {
     /// Deletes offsets. Those of a topic that a live member reads stay (KIP-496); one that is not there counts as deleted.
@@ -42,6 +42,9 @@ impl<T> Group<T> {
             out.timers.push((self.session_key(&member_id), None));
         }
         out.ops.push(records::delete_group(&self.id));
+        out.observed.push(Observation::GroupDeleted {
+            group_id: self.id.clone(),
+        });
         Ok(())
     }
 }

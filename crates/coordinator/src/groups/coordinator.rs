@@ -89,6 +89,9 @@ impl<T> GroupCoordinator<T> {
             if matches!(group.state, State::CompletingRebalance { .. }) {
                 group.start_sync_timer(now, &mut out);
             }
+            if matches!(group.state, State::Stable { .. }) {
+                group.observe_assigned(&mut out);
+            }
             self.groups.insert(group_id.to_owned(), group);
         }
         Ok(out)
@@ -149,6 +152,16 @@ impl<T> GroupCoordinator<T> {
             Event::DeleteGroup { ticket, group_id } => {
                 let result = self.delete_group(&group_id, &mut out);
                 out.replies.push((ticket, Reply::DeleteGroup(result)));
+            }
+            Event::Advance {
+                group_id,
+                id,
+                topic_id,
+                offset,
+            } => {
+                if let Some(group) = self.groups.get_mut(&group_id) {
+                    group.advance(now, id, topic_id, offset, &mut out);
+                }
             }
             Event::TopicDeleted { topic } => {
                 for group in self.groups.values_mut() {
@@ -214,13 +227,7 @@ impl<T> GroupCoordinator<T> {
     ) -> Result<super::OffsetResults, ResponseError> {
         let config = self.config;
         if !self.is_loaded(&request.group_id) {
-            if request.generation >= 0 {
-                return Err(if request.group_not_found_error {
-                    ResponseError::GroupIdNotFound
-                } else {
-                    ResponseError::IllegalGeneration
-                });
-            }
+            self.check_commit(&request)?;
             // A group that only stores offsets.
             let group = Group::new(&request.group_id, now);
             group.persist(out);
@@ -338,6 +345,16 @@ impl<T> GroupCoordinator<T> {
         group_id: &str,
     ) -> Option<&BTreeMap<String, BTreeMap<i32, CommittedOffset>>> {
         self.groups.get(group_id).map(|g| &g.offsets)
+    }
+
+    /// What an OffsetCommit of this member would be refused with as a whole, the way [`Event::OffsetCommit`] does it.
+    pub fn check_commit(&self, request: &OffsetCommitRequest) -> Result<(), ResponseError> {
+        match self.groups.get(&request.group_id) {
+            Some(group) => group.validate_commit(request),
+            None if request.generation < 0 => Ok(()),
+            None if request.group_not_found_error => Err(ResponseError::GroupIdNotFound),
+            None => Err(ResponseError::IllegalGeneration),
+        }
     }
 
     #[cfg(test)]

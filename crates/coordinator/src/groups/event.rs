@@ -152,6 +152,17 @@ pub enum Event<T> {
         #[allow(missing_docs)]
         group_id: String,
     },
+    /// Moves a position past records that were dead-lettered. No ops come out if there is no such group, or none that is stored.
+    Advance {
+        /// The group.
+        group_id: String,
+        /// Where.
+        id: PartitionId,
+        /// Identity of the topic.
+        topic_id: [u8; 16],
+        /// The new position.
+        offset: i64,
+    },
     /// Offsets of a deleted topic go from every loaded group.
     TopicDeleted {
         /// Its name.

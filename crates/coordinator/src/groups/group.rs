@@ -8,7 +8,7 @@ use ottla_codec::ResponseError;
 use super::event::{JoinMember, JoinReply, Reply, SyncReply, TimerKey, TimerKind};
 use super::member::{Awaiting, Member, Protocol};
 use super::offsets::CommittedOffset;
-use super::{GroupEffects, records, subscription};
+use super::{Departure, GroupEffects, records, subscription};
 use crate::Now;
 
 /// The first rebalance of an empty group waits for more members (`group.initial.rebalance.delay.ms`, KIP-134).
@@ -199,8 +199,9 @@ impl<T> Group<T> {
     }
 
     /// Removes a member or a pending member, answers what it waits for, and clears its session.
-    pub(crate) fn remove(&mut self, member_id: &str, out: &mut GroupEffects<T>) {
+    pub(crate) fn remove(&mut self, member_id: &str, how: Departure, out: &mut GroupEffects<T>) {
         if let Some(member) = self.members.remove(member_id) {
+            self.observe_gone(member_id, how, out);
             if let Some(instance) = &member.instance_id {
                 self.static_members.remove(instance);
             }

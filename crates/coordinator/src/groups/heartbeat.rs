@@ -2,9 +2,9 @@
 
 use ottla_codec::ResponseError;
 
-use super::GroupEffects;
 use super::coordinator::GroupConfig;
 use super::group::{Group, State};
+use super::{Departure, GroupEffects};
 use crate::Now;
 
 impl<T> Group<T> {
@@ -48,7 +48,7 @@ impl<T> Group<T> {
             None if !is_pending => return,
             Some(_) | None => {}
         }
-        self.remove(member_id, out);
+        self.remove(member_id, Departure::TimedOut, out);
         match self.state {
             // The first rebalance of an empty group keeps waiting for its delay (KIP-134).
             State::PreparingRebalance { .. } => self.maybe_complete_join(now, out),

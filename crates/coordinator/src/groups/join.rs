@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use ottla_codec::ResponseError;
 
-use super::GroupEffects;
 use super::coordinator::GroupConfig;
 use super::event::{JoinReply, JoinRequest, Reply};
 use super::group::{Group, State};
 use super::member::{Awaiting, Member};
+use super::{Departure, GroupEffects};
 use crate::Now;
 
 /// A new member waits in JoinGroup and cannot heartbeat: it is given up after this time, in milliseconds.
@@ -23,7 +23,7 @@ impl<T> Group<T> {
         out: &mut GroupEffects<T>,
     ) {
         if !self.accepts(&request.member_id, config.max_size) {
-            self.remove(&request.member_id, out);
+            self.remove(&request.member_id, Departure::Left, out);
             return refuse(ticket, "", ResponseError::GroupMaxSizeReached, out);
         }
         if !self.supports_protocols(&request.protocol_type, &request.protocols) {
@@ -213,6 +213,7 @@ impl<T> Group<T> {
                 // Nothing changes for the others: no rebalance.
                 self.refresh_subscriptions();
                 self.persist(out);
+                self.observe_assigned(out);
                 let is_leader = self.is_leader(&new_id);
                 let mut reply = self.join_reply(&new_id);
                 if supports_skip {
@@ -246,6 +247,7 @@ impl<T> Group<T> {
             Awaiting::Sync(old) => out.replies.push((old, Reply::Sync(Err(error)))),
         }
         out.timers.push((self.session_key(old_id), None));
+        self.observe_gone(old_id, Departure::Replaced, out);
         member.id = new_id.to_owned();
         member.is_new = false;
         if let Some(instance) = &member.instance_id {

@@ -2,10 +2,10 @@
 
 use ottla_codec::ResponseError;
 
-use super::GroupEffects;
 use super::coordinator::GroupConfig;
 use super::event::LeaveMember;
 use super::group::{Group, State};
+use super::{Departure, GroupEffects};
 use crate::Now;
 
 impl<T> Group<T> {
@@ -50,13 +50,13 @@ impl<T> Group<T> {
                 .and_then(|id| self.static_members.get(id))
                 .cloned();
             let holder = holder.ok_or(ResponseError::UnknownMemberId)?;
-            self.remove(&holder, out);
+            self.remove(&holder, Departure::Left, out);
             return Ok(());
         }
         if !self.pending_members.contains(&member.member_id) {
             self.validate_member(&member.member_id, instance_id)?;
         }
-        self.remove(&member.member_id, out);
+        self.remove(&member.member_id, Departure::Left, out);
         Ok(())
     }
 }

@@ -8,6 +8,7 @@
 //! and clients recover from that.
 
 mod admin;
+mod assignment;
 mod coordinator;
 mod describe;
 mod event;
@@ -17,6 +18,7 @@ mod heartbeat;
 mod join;
 mod leave;
 pub mod member;
+mod observation;
 mod offsets;
 mod rebalance;
 pub mod records;
@@ -25,6 +27,8 @@ mod sync;
 
 #[cfg(test)]
 mod membership_tests;
+#[cfg(test)]
+mod observation_tests;
 #[cfg(test)]
 mod offset_tests;
 #[cfg(test)]
@@ -39,7 +43,8 @@ pub use event::{
     OffsetCommitRequest, OffsetDeleteRequest, OffsetResults, PartitionId, Reply, SyncReply,
     SyncRequest, TimerKey, TimerKind,
 };
+pub use observation::{AssignedMember, Departure, Observation};
 pub use offsets::CommittedOffset;
 
 /// What one event of the group machine causes.
-pub type GroupEffects<T> = crate::Effects<T, Reply, TimerKey>;
+pub type GroupEffects<T> = crate::Effects<T, Reply, TimerKey, Observation>;

@@ -59,6 +59,7 @@ impl<T> Group<T> {
         out: &mut GroupEffects<T>,
     ) -> OffsetResults {
         self.touch_session(&request.member_id, now, out);
+        let from_outside = request.generation < 0;
         let expire_ms = request
             .retention_ms
             .map(|retention| now.wall_ms.saturating_add(retention));
@@ -79,6 +80,7 @@ impl<T> Group<T> {
                 };
                 out.ops
                     .push(records::put_offset(&self.id, &p.id, &committed));
+                self.observe_committed(&p.id, committed.offset, from_outside, out);
                 self.set_offset(p.id, committed);
                 Ok(())
             })
@@ -97,6 +99,36 @@ impl<T> Group<T> {
         }
     }
 
+    /// Moves a position that the broker itself moves: past a record that was dead-lettered. The member's note stays.
+    /// Nothing is done in a group that may not be stored yet: its first members are still joining.
+    pub(crate) fn advance(
+        &mut self,
+        now: Now,
+        id: PartitionId,
+        topic_id: [u8; 16],
+        offset: i64,
+        out: &mut GroupEffects<T>,
+    ) {
+        if self.generation == 0 && self.protocol_type.is_some() && self.offsets.is_empty() {
+            return;
+        }
+        let before = self
+            .offsets
+            .get(&id.topic)
+            .and_then(|p| p.get(&id.partition));
+        let before = before.filter(|c| c.topic_id == topic_id);
+        let committed = CommittedOffset {
+            offset,
+            leader_epoch: -1,
+            metadata: before.map_or_else(String::new, |c| c.metadata.clone()),
+            commit_ms: now.wall_ms,
+            expire_ms: before.and_then(|c| c.expire_ms),
+            topic_id,
+        };
+        out.ops.push(records::put_offset(&self.id, &id, &committed));
+        self.set_offset(id, committed);
+    }
+
     /// Removes an offset. False if there is none.
     pub(crate) fn remove_offset(&mut self, id: &PartitionId, out: &mut GroupEffects<T>) -> bool {
         let Some(partitions) = self.offsets.get_mut(&id.topic) else {
@@ -109,6 +141,7 @@ impl<T> Group<T> {
             self.offsets.remove(&id.topic);
         }
         out.ops.push(records::delete_offset(&self.id, id));
+        self.observe_reset(id, out);
         true
     }
 

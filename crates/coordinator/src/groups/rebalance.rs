@@ -9,7 +9,7 @@ use super::coordinator::GroupConfig;
 use super::event::{Reply, TimerKind};
 use super::group::{Group, InitialDelay, State};
 use super::member::Awaiting;
-use super::{GroupEffects, JoinReply};
+use super::{Departure, GroupEffects, JoinReply};
 use crate::Now;
 
 impl<T> Group<T> {
@@ -122,7 +122,7 @@ impl<T> Group<T> {
             .map(|m| m.id.clone())
             .collect();
         for member_id in late {
-            self.remove(&member_id, out);
+            self.remove(&member_id, Departure::TimedOut, out);
         }
 
         if self.members.is_empty() {
@@ -132,6 +132,7 @@ impl<T> Group<T> {
             self.refresh_subscriptions();
             self.transition(State::Empty, now);
             self.persist(out);
+            self.observe_assigned(out);
             return;
         }
         if !self.elect_joined_leader() {

@@ -116,6 +116,7 @@ impl Simulation {
             }
             96 => self.advance(700_000),
             97 => self.event(|_| Event::ExpireOffsets),
+            98 if self.rng.random_range(0..2) == 0 => self.advance_position(),
             98 => self.crash_broker(),
             _ => {
                 let group_id = GROUP.to_owned();
@@ -254,6 +255,28 @@ impl Simulation {
         };
         self.commit = Some((id, offset));
         self.ask(Some(index), |ticket| Event::OffsetCommit(ticket, request));
+    }
+
+    /// The broker moves a position itself.
+    fn advance_position(&mut self) {
+        let id = PartitionId {
+            topic: "t".to_owned(),
+            partition: self.rng.random_range(0..3),
+        };
+        let offset = self.rng.random_range(0..1_000);
+        let event = Event::Advance {
+            group_id: GROUP.to_owned(),
+            id: id.clone(),
+            topic_id: [1; 16],
+            offset,
+        };
+        let effects = self.machine.handle(self.now, event);
+        if !effects.ops.is_empty() {
+            self.offsets.insert(id, offset);
+        }
+        for op in effects.ops {
+            self.keep(op);
+        }
     }
 
     fn crash_client(&mut self, index: usize) {

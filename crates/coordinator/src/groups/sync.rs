@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use ottla_codec::ResponseError;
 
-use super::GroupEffects;
 use super::coordinator::GroupConfig;
 use super::event::{Reply, SyncRequest, TimerKind};
 use super::group::{Group, State};
 use super::member::Awaiting;
+use super::{Departure, GroupEffects};
 use crate::Now;
 
 impl<T> Group<T> {
@@ -102,6 +102,7 @@ impl<T> Group<T> {
             member.assignment = by_member.remove(&member.id).unwrap_or_default();
         }
         self.persist(out);
+        self.observe_assigned(out);
 
         let ids: Vec<String> = self.members.keys().cloned().collect();
         for id in &ids {
@@ -135,7 +136,7 @@ impl<T> Group<T> {
             return;
         }
         for member_id in std::mem::take(pending_sync) {
-            self.remove(&member_id, out);
+            self.remove(&member_id, Departure::TimedOut, out);
         }
         self.prepare_rebalance(now, config, out);
     }

@@ -15,6 +15,7 @@ pub(super) const GROUP: &str = "g";
 pub(super) struct Driver {
     pub machine: GroupCoordinator<u32>,
     pub replies: BTreeMap<u32, Reply>,
+    pub observed: Vec<Observation>,
     pub store: BTreeMap<(Tree, Vec<u8>), Vec<u8>>,
     pub now: Now,
     timers: TimerQueue<TimerKey>,
@@ -34,6 +35,7 @@ impl Driver {
         Driver {
             machine: GroupCoordinator::new(config),
             replies: BTreeMap::new(),
+            observed: Vec::new(),
             store: BTreeMap::new(),
             now: Now {
                 monotonic_ms: 0,
@@ -62,6 +64,7 @@ impl Driver {
             self.timers.apply(key, deadline);
         }
         self.replies.extend(effects.replies);
+        self.observed.extend(effects.observed);
     }
 
     pub fn advance(&mut self, ms: u64) {

@@ -33,6 +33,7 @@ pub(crate) fn tree_id(tree: Tree) -> TreeId {
         Tree::Offsets => 2,
         Tree::Producers => 3,
         Tree::Configs => 4,
+        Tree::DeadLetters => 5,
     }
 }
 
