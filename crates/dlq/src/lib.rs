@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod event;
+pub mod headers;
 pub mod marker;
 pub mod settings;
 
