@@ -1,7 +1,7 @@
 //! What goes into the engine and what comes out. The contract between this crate and the broker.
 
 use crate::marker::Marker;
-use crate::{StoreOp, TopicPartition};
+use crate::{Offsets, StoreOp, TopicPartition};
 
 /// A member of a consumer group and what it owns in a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,12 +89,15 @@ pub enum Event {
         /// Where.
         at: TopicPartition,
     },
-    /// The owner was served all of its gate and asks for more. Told at most once for each gate.
+    /// The owner asks for records, and its gate ([`Serve::Until`]) has none for it: it was served all of the window, or the log ends
+    /// inside of the window. Told at most once for each gate and each value of `at_log_end`.
     WaitsAtGate {
         /// The group.
         group: String,
         /// Where.
         at: TopicPartition,
+        /// The log ends where the owner asks, which is before the end of the window.
+        at_log_end: bool,
     },
     /// A nack (a commit with a marker, HTTP, command line) that was found to be allowed: the offset is in the log and at or
     /// after the committed position, and the member owns the partition. The position becomes `offset` if the record stays.
@@ -109,8 +112,12 @@ pub enum Event {
         marker: Marker,
         /// Who: client id and host, for people.
         client: String,
+        /// The group's committed position now.
+        committed: Option<i64>,
+        /// Failures before, of which the header `__dlq.delivery.count` of a record in a retry topic tells; 0 elsewhere.
+        earlier: u32,
     },
-    /// A move that [`Effects::moves`] asked for is committed.
+    /// A move that [`Effects::moves`] or [`CommitVerdict::Moves`] asked for is committed.
     Moved {
         /// The move.
         id: MoveId,
@@ -135,7 +142,7 @@ pub enum Event {
         /// The topic.
         topic: String,
     },
-    /// The time that [`crate::event::Effects::wake_at_ms`] named has come.
+    /// The time that [`Effects::wake_at_ms`] named has come, or settings have changed.
     Timer,
 }
 
@@ -208,13 +215,23 @@ pub struct Move {
 /// What the owner of a partition is served of it. `None` in [`Effects::gates`] means everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gate {
-    /// Records before this offset are left out, though the owner fetches from before it: they are dead, or about to be.
-    pub from: i64,
-    /// Records from this offset on are not served. `until <= from`: nothing is. If there are no records in the window at all, the first one after
-    /// it is served alone.
-    pub until: Option<i64>,
-    /// Nothing is served before this time on the monotonic clock, in milliseconds.
-    pub not_before_ms: Option<u64>,
+    /// Records of this range are left out, though the owner fetches from before its end: they are dead, or about to be. A fetch from
+    /// before the range is answered up to it.
+    pub skip: Option<Offsets>,
+    /// How far it is served.
+    pub serve: Serve,
+}
+
+/// How far the owner of a partition is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serve {
+    /// To the end.
+    All,
+    /// Records before this offset. If there is none between the owner's position (or the end of [`Gate::skip`], if that is later) and this offset,
+    /// and the position is before this offset, the first record after it is served alone.
+    Until(i64),
+    /// Nothing: the partition waits. The engine opens it again with an event, at the latest with [`Event::Timer`].
+    Nothing,
 }
 
 /// Something that people are to hear of: a log line, a metric.
@@ -262,7 +279,7 @@ pub enum NackOutcome {
         /// Failures so far.
         attempts: u32,
     },
-    /// It is being moved: the position is past it when this move is committed.
+    /// It is being moved: the position is past it when this move is committed. Several nacks may wait for one move.
     Moves(MoveId),
 }
 

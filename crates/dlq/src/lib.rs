@@ -30,6 +30,16 @@ pub struct TopicPartition {
     pub partition: i32,
 }
 
+/// Offsets of one partition: `from` and what follows, without `until`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[allow(missing_docs)]
+pub struct Offsets {
+    pub from: i64,
+    pub until: i64,
+}
+
 /// A change of the tree of dead letters. Those of one event are committed together, whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
