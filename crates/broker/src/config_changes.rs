@@ -131,6 +131,10 @@ pub(crate) fn change(
                 .alter_broker(&broker.store, target, changes, validate_only)
                 .map_err(refusal)
         }
+        resource::GROUP => broker
+            .settings
+            .alter_group(&broker.store, name, changes, validate_only)
+            .map_err(refusal),
         other => Err(invalid_request(format!(
             "Unsupported resource type: {}",
             resource::name(other)

@@ -43,6 +43,8 @@ pub struct Settings {
     pub retry_backoff_max_ms: u64,
     /// `dlq.retry.mode`.
     pub retry_mode: RetryMode,
+    /// `dlq.redrive.max`: how often a record moves back from the queue. 0: never.
+    pub redrive_max: u32,
 }
 
 impl Default for Settings {
@@ -57,6 +59,7 @@ impl Default for Settings {
             retry_backoff_ms: 0,
             retry_backoff_max_ms: 60_000,
             retry_mode: RetryMode::Ordered,
+            redrive_max: 3,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! DescribeConfigs: every setting of a topic or of this broker, with where its value comes from (KIP-133, KIP-226, KIP-569).
+//! DescribeConfigs: every setting of a topic, of this broker or of a group, with where its value comes from (KIP-133, KIP-226, KIP-569).
 
 use ottla_codec::messages::describe_configs_request::DescribeConfigsResource;
 use ottla_codec::messages::describe_configs_response::{
@@ -85,6 +85,8 @@ fn settings_of(broker: &BrokerState, kind: i8, name: &str) -> Result<Vec<Describ
             BrokerTarget::Default => broker.settings.describe_broker_defaults(),
             BrokerTarget::This => broker.settings.describe_broker(),
         }),
+        resource::GROUP if name.is_empty() => Err(invalid_request("Group name must not be empty")),
+        resource::GROUP => Ok(broker.settings.describe_group(name)),
         other => Err(invalid_request(format!(
             "Unsupported resource type: {}",
             resource::name(other)

@@ -51,5 +51,13 @@ pub(crate) fn handle(
             ctx.broker.cluster.node_id.to_string(),
         ));
     }
+    if types.contains(&resource::GROUP) {
+        let groups = ctx.broker.settings.groups_with_settings();
+        resources.extend(
+            groups
+                .iter()
+                .map(|group| one(resource::GROUP, group.to_string())),
+        );
+    }
     Reply::Now(ListConfigResourcesResponse::default().with_config_resources(resources))
 }

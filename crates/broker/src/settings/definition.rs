@@ -26,6 +26,8 @@ pub enum Valid {
     BetweenReal(f64, f64),
     /// The value, or each element of a list, is one of these.
     OneOf(&'static [&'static str]),
+    /// What may stand in the name of a topic: letters, digits, `.`, `_`, `-`; at most 249 of them.
+    TopicNamePart,
 }
 
 /// How much a setting matters to most users.
@@ -43,9 +45,21 @@ pub enum Importance {
 pub enum Scope {
     Broker,
     Topic,
+    Group,
 }
 
-/// Whether a broker setting can change while the broker runs. Topic settings always can.
+impl Scope {
+    /// As in messages.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Scope::Broker => "broker",
+            Scope::Topic => "topic",
+            Scope::Group => "group",
+        }
+    }
+}
+
+/// Whether a broker setting can change while the broker runs. Settings of topics and groups always can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Update {
     /// Read at start only.
@@ -87,13 +101,13 @@ pub struct Definition {
     pub valid: Valid,
     /// How much it matters.
     pub importance: Importance,
-    /// Broker or topic.
+    /// Broker, topic or group.
     pub scope: Scope,
     /// When it can change.
     pub update: Update,
     /// Whether Ottla does anything with it. Names without effect are accepted so that files written for Kafka work.
     pub has_effect: bool,
-    /// For a topic setting: the broker settings that give its default, first match wins.
+    /// For a setting of a topic or a group: the broker settings that give its default, first match wins.
     /// For a broker setting: all settings of its family, itself included, first match wins.
     pub synonyms: &'static [Synonym],
     /// What it does, in a sentence or two.
@@ -158,6 +172,10 @@ impl Definition {
     }
     pub(super) const fn one_of(mut self, values: &'static [&'static str]) -> Definition {
         self.valid = Valid::OneOf(values);
+        self
+    }
+    pub(super) const fn topic_name_part(mut self) -> Definition {
+        self.valid = Valid::TopicNamePart;
         self
     }
     pub(super) const fn high(mut self) -> Definition {
@@ -239,6 +257,16 @@ impl Definition {
             Kind::List => list(value)
                 .find(|element| !self.allows(element))
                 .map(|element| format!("{element} is not one of {}", self.allowed())),
+            // Empty is for "not set", which a setting with a default cannot be.
+            Kind::String if self.valid == Valid::TopicNamePart && trimmed.is_empty() => self
+                .default
+                .is_some_and(|default| !default.is_empty())
+                .then(|| "String must not be empty".to_owned()),
+            Kind::String if self.valid == Valid::TopicNamePart => (!is_topic_name_part(trimmed))
+                .then(|| {
+                    "String must be made of letters, digits, `.`, `_` and `-`, at most 249 of them, and not be `.` or `..`"
+                        .to_owned()
+                }),
             Kind::String | Kind::Class => (!self.allows(trimmed))
                 .then(|| format!("String must be one of: {}", self.allowed())),
             Kind::Password => None,
@@ -274,6 +302,11 @@ impl Definition {
             _ => String::new(),
         }
     }
+}
+
+fn is_topic_name_part(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    text.len() <= 249 && text.chars().all(allowed) && text != "." && text != ".."
 }
 
 /// The elements of a list value: separated by commas, spaces around them dropped, empty ones left out.

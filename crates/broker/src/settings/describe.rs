@@ -34,9 +34,19 @@ impl Described {
 impl Settings {
     /// All settings of a topic with these of its own, in the order of their names.
     pub(crate) fn describe_topic(&self, own: &Values) -> Vec<Described> {
+        self.describe_own(Scope::Topic, own, Source::Topic)
+    }
+
+    /// All settings of a group, in the order of their names. Those of a topic go before the broker's, which are shown here.
+    pub(crate) fn describe_group(&self, group: &str) -> Vec<Described> {
+        self.describe_own(Scope::Group, &self.group_values(group), Source::Group)
+    }
+
+    fn describe_own(&self, scope: Scope, own: &Values, source: Source) -> Vec<Described> {
         let layers = self.layers();
-        table::rows()
-            .filter(|row| row.scope == Scope::Topic)
+        let mut rows: Vec<_> = table::rows().filter(|row| row.scope == scope).collect();
+        rows.sort_unstable_by_key(|row| row.name);
+        rows.into_iter()
             .map(|definition| {
                 let mut synonyms: Vec<Given> = definition
                     .synonyms
@@ -47,7 +57,7 @@ impl Settings {
                     let given = Given {
                         name: definition.name.to_owned(),
                         value: value.clone(),
-                        source: Source::Topic,
+                        source,
                     };
                     synonyms.insert(0, given);
                 }
@@ -155,7 +165,10 @@ mod tests {
                 "{name}"
             );
         }
-        assert_eq!(topic.len(), 33);
+        let kafkas = topic
+            .iter()
+            .filter(|row| !row.definition.name.starts_with("dlq."));
+        assert_eq!(kafkas.count(), 33);
         assert!(topic.is_sorted_by_key(|row| row.definition.name));
     }
 }

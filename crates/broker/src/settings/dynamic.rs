@@ -66,9 +66,7 @@ impl Settings {
         let mut checked = Values::new();
         for (name, value) in own {
             let Some(definition) = table::topic_setting(name) else {
-                return Err(AlterError::InvalidConfig(format!(
-                    "Unknown topic config name: {name}"
-                )));
+                return Err(AlterError::InvalidConfig(unknown_name("topic", name)));
             };
             definition.check(value).map_err(AlterError::InvalidConfig)?;
             checked.insert(name.clone(), definition.normalize(value));
@@ -171,6 +169,7 @@ impl Settings {
                 })
                 .collect())
         };
+        self.load_groups(store)?;
         let mut layers = Layers::clone(&self.layers());
         layers.cluster = read(broker_key(None))?;
         layers.per_broker = read(broker_key(Some(self.current().node_id)))?;
@@ -192,19 +191,23 @@ fn checked_broker(own: &Values) -> Result<Values, AlterError> {
     let mut checked = Values::new();
     for (name, value) in own {
         match table::broker_setting(name) {
+            None if is_own(name) => {
+                return Err(AlterError::InvalidConfig(unknown_name("broker", name)));
+            }
             None => {
-                return Err(AlterError::InvalidRequest(format!(
-                    "Unknown broker config name: {name}"
-                )));
+                return Err(AlterError::InvalidRequest(unknown_name("broker", name)));
             }
             // Listeners and their certificates: Kafka can change them while it runs, Ottla cannot.
             Some(definition) if definition.update != Update::ClusterWide => {
                 fixed.push(name.as_str())
             }
             Some(definition) => {
-                definition
-                    .check(value)
-                    .map_err(AlterError::InvalidRequest)?;
+                // Kafka answers INVALID_REQUEST for brokers, and INVALID_CONFIG for topics and groups.
+                definition.check(value).map_err(if is_own(name) {
+                    AlterError::InvalidConfig
+                } else {
+                    AlterError::InvalidRequest
+                })?;
                 checked.insert(name.clone(), definition.normalize(value));
             }
         }
@@ -218,7 +221,27 @@ fn checked_broker(own: &Values) -> Result<Values, AlterError> {
     Ok(checked)
 }
 
-fn apply(
+/// Whether a setting is one of dead letters, which Kafka does not have: what is wrong with it is INVALID_CONFIG at every level.
+fn is_own(name: &str) -> bool {
+    name.starts_with("dlq.")
+}
+
+/// What is said of a name that is in no table of this level (`topic`, `group`, `broker`).
+pub(super) fn unknown_name(level: &str, name: &str) -> String {
+    let mut message = format!("Unknown {level} config name: {name}");
+    if is_own(name) {
+        let mut known: Vec<_> = table::rows()
+            .filter(|row| is_own(row.name) && row.scope.name() == level)
+            .map(|row| row.name)
+            .collect();
+        known.sort_unstable();
+        message.push_str(". Settings of dead letters are: ");
+        message.push_str(&known.join(", "));
+    }
+    message
+}
+
+pub(super) fn apply(
     current: &Values,
     changes: &Changes,
     definition: fn(&str) -> Option<&'static Definition>,

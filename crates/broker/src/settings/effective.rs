@@ -51,6 +51,9 @@ pub struct Effective {
     pub max_open_files: usize,
     pub checkpoint_bytes: u64,
     pub checkpoint_interval: Duration,
+    /// What dead letters follow where neither topic nor group say otherwise.
+    pub dead_letters: ottla_dlq::settings::Settings,
+    pub dead_letter_topic_suffix: String,
 }
 
 impl Effective {
@@ -93,6 +96,11 @@ impl Effective {
             max_open_files: layers.get("ottla.open.files.max"),
             checkpoint_bytes: layers.get("ottla.checkpoint.bytes"),
             checkpoint_interval: Duration::from_millis(layers.get("ottla.checkpoint.interval.ms")),
+            dead_letters: super::dead_letters::defaults(layers),
+            dead_letter_topic_suffix: layers
+                .value("dlq.topic.suffix")
+                .expect("has a default")
+                .to_owned(),
         }
     }
 }

@@ -14,6 +14,7 @@ pub enum Source {
     DynamicDefault = 3,
     Static = 4,
     Default = 5,
+    Group = 8,
 }
 
 /// Settings by name.

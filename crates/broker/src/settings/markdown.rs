@@ -13,16 +13,27 @@ Made from the table in `crates/broker/src/settings/table`; change it there, then
 
 Names are Kafka's; Ottla's own start with `ottla.`. A name that is in no table is warned of and ignored. The column *change* says
 when a broker setting takes a new value: *start* when the broker starts, *any time* also while it runs (`kafka-configs --alter`).
-Topic settings change at any time. *No effect* marks names that are accepted, kept and shown, so that files and tools made for Kafka
+Topic settings change at any time. Settings of dead letters (`dlq.`) exist for the broker, for topics and for groups, with the same
+names: what a group sets goes before what the topic sets, and that before the broker (`kafka-configs --entity-type groups`);
+`dlq.topic.suffix` is the broker's alone, `dlq.topic.name` a topic's alone. *No effect* marks names that are accepted, kept and shown, so that files and tools made for Kafka
 work, and that change nothing in Ottla.
 ";
 
 fn page() -> String {
     let mut page = HEAD.to_owned();
     for chapter in table::CHAPTERS {
+        // The same at another level is not said again.
+        let told = |row: &&Definition| {
+            row.scope != Scope::Broker
+                && table::broker_setting(row.name).is_some_and(|broker| broker.doc == row.doc)
+        };
+        let rows: Vec<_> = chapter.rows.iter().filter(|row| !told(row)).collect();
+        if rows.is_empty() {
+            continue;
+        }
         write!(page, "\n## {}\n\n| name | type | default | values | change | what it does |\n|---|---|---|---|---|---|\n", chapter.title)
             .expect("a string takes everything");
-        for row in chapter.rows {
+        for row in rows {
             writeln!(page, "{}", line(row)).expect("a string takes everything");
         }
     }
@@ -40,6 +51,7 @@ fn line(row: &Definition) -> String {
         Valid::AtLeast(min) => format!("≥ {min}"),
         Valid::Between(min, max) => format!("{min} to {max}"),
         Valid::BetweenReal(min, max) => format!("{min} to {max}"),
+        Valid::TopicNamePart => "what a topic's name may hold".to_owned(),
         Valid::OneOf(values) => values
             .iter()
             .map(|v| format!("`{v}`"))
@@ -47,11 +59,11 @@ fn line(row: &Definition) -> String {
             .join(", "),
     };
     let change = match (row.scope, row.update) {
-        (Scope::Topic, _) | (Scope::Broker, Update::ClusterWide) => "any time",
+        (Scope::Topic | Scope::Group, _) | (Scope::Broker, Update::ClusterWide) => "any time",
         (Scope::Broker, Update::ReadOnly | Update::PerBroker) => "start",
     };
     let mut doc = row.doc.to_owned();
-    if row.scope == Scope::Topic && !row.synonyms.is_empty() {
+    if row.scope != Scope::Broker && !row.synonyms.is_empty() {
         let from: Vec<_> = row
             .synonyms
             .iter()

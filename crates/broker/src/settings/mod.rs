@@ -1,10 +1,12 @@
 //! Settings: one table of definitions (name, type, range, default, documentation, where it may be set), from which come
 //! parsing, DescribeConfigs, dynamic changes and docs/SETTINGS.md.
 
+mod dead_letters;
 mod definition;
 mod describe;
 mod dynamic;
 mod effective;
+mod groups;
 mod layers;
 #[cfg(test)]
 mod markdown;
@@ -50,14 +52,16 @@ pub struct BrokerConfig {
 struct Snapshot {
     layers: Arc<Layers>,
     effective: Arc<Effective>,
+    groups: Arc<groups::Groups>,
 }
 
 impl Snapshot {
-    fn new(layers: Layers) -> Snapshot {
+    fn new(layers: Layers, groups: Arc<groups::Groups>) -> Snapshot {
         let effective = Arc::new(Effective::new(&layers));
         Snapshot {
             layers: Arc::new(layers),
             effective,
+            groups,
         }
     }
 }
@@ -67,7 +71,7 @@ pub struct Settings {
     current: ArcSwap<Snapshot>,
     /// Counts the changes, so that what was derived from settings knows that it is stale.
     generation: AtomicU64,
-    /// Changes come one at a time, topics' included.
+    /// Changes come one at a time, those of brokers and groups.
     changing: Mutex<()>,
 }
 
@@ -104,10 +108,13 @@ impl Settings {
         settle_log_dirs(&mut file, config)?;
         check_together(&file)?;
         Ok(Settings {
-            current: ArcSwap::from_pointee(Snapshot::new(Layers {
-                file,
-                ..Layers::default()
-            })),
+            current: ArcSwap::from_pointee(Snapshot::new(
+                Layers {
+                    file,
+                    ..Layers::default()
+                },
+                Arc::default(),
+            )),
             generation: AtomicU64::new(0),
             changing: Mutex::new(()),
         })
@@ -129,7 +136,12 @@ impl Settings {
     }
 
     fn replace(&self, layers: Layers) {
-        self.current.store(Arc::new(Snapshot::new(layers)));
+        let groups = self.current.load().groups.clone();
+        self.store_snapshot(Snapshot::new(layers, groups));
+    }
+
+    fn store_snapshot(&self, snapshot: Snapshot) {
+        self.current.store(Arc::new(snapshot));
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 

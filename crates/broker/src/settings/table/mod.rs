@@ -1,5 +1,6 @@
 //! The one table of settings, in chapters.
 
+mod dead_letters;
 mod groups;
 mod log;
 mod network;
@@ -34,6 +35,18 @@ pub(super) const CHAPTERS: &[Chapter] = &[
         rows: own::ROWS,
     },
     Chapter {
+        title: "Dead letters",
+        rows: dead_letters::BROKER,
+    },
+    Chapter {
+        title: "Dead letters, of topics",
+        rows: dead_letters::TOPIC,
+    },
+    Chapter {
+        title: "Dead letters, of groups",
+        rows: dead_letters::GROUP,
+    },
+    Chapter {
         title: "Node and topics",
         rows: node::ROWS,
     },
@@ -65,6 +78,9 @@ static TOPIC: LazyLock<HashMap<&'static str, &'static Definition>> =
 static BROKER: LazyLock<HashMap<&'static str, &'static Definition>> =
     LazyLock::new(|| index(Scope::Broker));
 
+static GROUP: LazyLock<HashMap<&'static str, &'static Definition>> =
+    LazyLock::new(|| index(Scope::Group));
+
 fn index(scope: Scope) -> HashMap<&'static str, &'static Definition> {
     rows()
         .filter(|row| row.scope == scope)
@@ -75,6 +91,16 @@ fn index(scope: Scope) -> HashMap<&'static str, &'static Definition> {
 /// The topic setting of this name.
 pub(super) fn topic_setting(name: &str) -> Option<&'static Definition> {
     TOPIC.get(name).copied()
+}
+
+/// The group setting of this name.
+pub(super) fn group_setting(name: &str) -> Option<&'static Definition> {
+    GROUP.get(name).copied()
+}
+
+/// The broker settings that give the defaults of dead letters' policy.
+pub(super) fn dead_letters() -> impl Iterator<Item = &'static Definition> {
+    dead_letters::GROUP.iter()
 }
 
 /// The broker setting of this name.
@@ -93,7 +119,7 @@ mod tests {
         let mut names = BTreeSet::new();
         for row in rows() {
             assert!(
-                names.insert((row.scope == Scope::Topic, row.name)),
+                names.insert((row.scope.name(), row.name)),
                 "{} twice",
                 row.name
             );
@@ -117,8 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_default_is_the_default_of_its_broker_settings() {
-        for row in rows().filter(|row| row.scope == Scope::Topic) {
+    fn the_default_of_a_topic_or_a_group_is_that_of_its_broker_settings() {
+        for row in rows().filter(|row| row.scope != Scope::Broker) {
             let inherited = row.synonyms.iter().find_map(|synonym| {
                 let value = broker_setting(synonym.name)?.default?;
                 super::super::definition::convert(value, synonym.unit)
