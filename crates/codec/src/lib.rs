@@ -12,6 +12,7 @@ pub mod api;
 pub mod batch;
 mod budget;
 pub mod compression;
+pub mod cut;
 pub mod fetch;
 pub mod frame;
 pub mod header;

@@ -259,27 +259,42 @@ impl BatchBuilder {
         let (Some(first), Some(last)) = (records.first(), records.last()) else {
             panic!("a batch holds at least one record");
         };
+        self.build_spanning(first.offset, last.offset, records)
+    }
+
+    /// As [`BatchBuilder::build`], for a batch that spans offsets from `base_offset` to `last_offset`, records or not.
+    ///
+    /// # Panics
+    /// As [`BatchBuilder::build`], and if the records' offsets are not in the span.
+    pub fn build_spanning(&self, base_offset: i64, last_offset: i64, records: &[Record]) -> Bytes {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            panic!("a batch holds at least one record");
+        };
+        assert!(
+            base_offset <= first.offset && last.offset <= last_offset,
+            "a batch spans its records"
+        );
         assert!(
             records.is_sorted_by(|a, b| a.offset < b.offset),
             "offsets increase within a batch"
         );
-        let last_delta = i32::try_from(last.offset - first.offset)
+        let last_delta = i32::try_from(last_offset - base_offset)
             .expect("a batch spans at most i32::MAX offsets");
         let max_timestamp = records.iter().map(|r| r.timestamp).max().unwrap_or(-1);
 
         let mut out = BytesMut::zeroed(HEADER_LEN);
         if self.compression == Compression::None {
-            put_records(&mut out, first, records);
+            put_records(&mut out, base_offset, first.timestamp, records);
         } else {
             let mut body = Vec::new();
-            put_records(&mut body, first, records);
+            put_records(&mut body, base_offset, first.timestamp, records);
             out.extend_from_slice(&compress(self.compression, &body));
         }
         let length = i32::try_from(out.len() - LOG_OVERHEAD)
             .expect("a batch is at most i32::MAX bytes long");
 
         let mut header = &mut out[..HEADER_LEN];
-        header.put_i64(first.offset);
+        header.put_i64(base_offset);
         header.put_i32(length);
         header.put_i32(self.leader_epoch);
         header.put_i8(2);
@@ -304,13 +319,13 @@ impl BatchBuilder {
     }
 }
 
-fn put_records(out: &mut impl BufMut, first: &Record, records: &[Record]) {
+fn put_records(out: &mut impl BufMut, base_offset: i64, base_timestamp: i64, records: &[Record]) {
     let mut scratch = Vec::new();
     for record in records {
         scratch.clear();
         scratch.put_u8(0); // attributes
-        put_varlong(&mut scratch, record.timestamp.wrapping_sub(first.timestamp));
-        put_varlong(&mut scratch, record.offset - first.offset);
+        put_varlong(&mut scratch, record.timestamp.wrapping_sub(base_timestamp));
+        put_varlong(&mut scratch, record.offset - base_offset);
         put_nullable(&mut scratch, record.key.as_deref());
         put_nullable(&mut scratch, record.value.as_deref());
         put_varlong(&mut scratch, record.headers.len() as i64);

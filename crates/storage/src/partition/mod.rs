@@ -118,6 +118,8 @@ pub struct ReadSlice {
     pub chunks: Vec<Chunk<FileSlice>>,
     /// The sum of their lengths.
     pub bytes: usize,
+    /// The offset after the last record in them; 0 without any.
+    pub next: i64,
 }
 
 /// An offset found by time.
@@ -392,7 +394,8 @@ impl Partition {
         self.high_watermark.fetch_max(offset, Ordering::AcqRel);
     }
 
-    pub(crate) fn wake_watchers(&self) {
+    /// Wakes those who wait for data, though there is none: what they may see of the log has changed.
+    pub fn wake_watchers(&self) {
         let mut watchers = self.watchers.lock();
         if watchers.is_empty() {
             return;

@@ -69,6 +69,7 @@ impl Partition {
                     out.bytes += chunk.len();
                     out.chunks.push(chunk);
                     next = reached;
+                    out.next = reached;
                     if reached < part.limit || out.bytes >= max_bytes {
                         return Ok(out);
                     }
@@ -318,6 +319,7 @@ fn read_memory(
             return;
         }
         out.bytes += cached.bytes.len();
+        out.next = cached.next_offset;
         out.chunks.push(Chunk::Bytes(cached.bytes.clone()));
     }
 }
