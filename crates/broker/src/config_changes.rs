@@ -36,17 +36,38 @@ pub(crate) fn invalid_request(message: impl Into<String>) -> Refusal {
     Refusal::new(ResponseError::InvalidRequest, message)
 }
 
-/// A resource (type, name) and what came of changing it.
-pub(crate) type Outcome = (i8, StrBytes, Result<Option<Commit>, Refusal>);
+/// What a request asks of one resource.
+pub(crate) struct Asked<'a> {
+    /// The resource's type, a number of [`resource`].
+    pub kind: i8,
+    pub name: &'a StrBytes,
+    /// Each setting that is named, and whether it lacks a value that it needs.
+    pub settings: Vec<(&'a str, bool)>,
+    /// The changes, or why they are none that can be made.
+    pub changes: Result<Changes, Refusal>,
+}
 
 /// What a resource is answered: its type, its name, the error code and message.
 pub(crate) type Answer = (i8, StrBytes, i16, Option<StrBytes>);
 
-/// Waits until the changes are kept, and says what each resource is answered.
-pub(crate) fn answers(
+/// Changes each resource by itself, at once. What is returned waits until the changes are kept, and says what each resource is
+/// answered, in order.
+pub(crate) fn change_each(
     broker: &BrokerState,
-    outcomes: Vec<Outcome>,
+    asked: Vec<Asked<'_>>,
+    validate_only: bool,
 ) -> impl Future<Output = Vec<Answer>> + Send + 'static + use<> {
+    let repeated = repeated(asked.iter().map(|asked| (asked.kind, &**asked.name)));
+    let outcomes: Vec<(i8, StrBytes, Result<Option<Commit>, Refusal>)> = asked
+        .into_iter()
+        .map(|asked| {
+            let (kind, name) = (asked.kind, asked.name);
+            let outcome = check_shape(repeated.contains(&(kind, &**name)), asked.settings)
+                .and(asked.changes)
+                .and_then(|changes| change(broker, kind, name, &changes, validate_only));
+            (kind, name.clone(), outcome)
+        })
+        .collect();
     let commits = outcomes
         .iter()
         .map(|(_, _, outcome)| *outcome.as_ref().unwrap_or(&None))
@@ -70,9 +91,7 @@ pub(crate) fn answers(
 }
 
 /// The resources that a request names more than once. None of them is changed.
-pub(crate) fn repeated<'a>(
-    resources: impl Iterator<Item = (i8, &'a str)>,
-) -> BTreeSet<(i8, &'a str)> {
+fn repeated<'a>(resources: impl Iterator<Item = (i8, &'a str)>) -> BTreeSet<(i8, &'a str)> {
     let mut seen = BTreeSet::new();
     resources
         .filter(|resource| !seen.insert(*resource))
@@ -80,10 +99,7 @@ pub(crate) fn repeated<'a>(
 }
 
 /// Checks what holds for both calls: a resource appears once, a setting once in it, and values are not null where one is needed.
-pub(crate) fn check_shape<'a>(
-    is_repeated: bool,
-    settings: impl Iterator<Item = (&'a str, bool)>,
-) -> Result<(), Refusal> {
+fn check_shape(is_repeated: bool, settings: Vec<(&str, bool)>) -> Result<(), Refusal> {
     if is_repeated {
         return Err(invalid_request("Each resource must appear at most once."));
     }
@@ -109,7 +125,7 @@ pub(crate) fn check_shape<'a>(
 }
 
 /// Changes one resource. `None`: nothing had to be written.
-pub(crate) fn change(
+fn change(
     broker: &BrokerState,
     kind: i8,
     name: &str,
@@ -185,8 +201,7 @@ mod tests {
                 Some("Null value not supported for : a"),
             ),
         ] {
-            let result =
-                check_shape(is_repeated, settings.into_iter()).map_err(|refusal| refusal.message);
+            let result = check_shape(is_repeated, settings).map_err(|refusal| refusal.message);
             assert_eq!(result.err().as_deref(), expected);
         }
     }

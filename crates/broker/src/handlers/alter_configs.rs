@@ -1,9 +1,10 @@
 //! AlterConfigs, the older call: what it names is set, everything else of the resource goes back to its default.
 
+use ottla_codec::messages::alter_configs_request::AlterableConfig;
 use ottla_codec::messages::alter_configs_response::AlterConfigsResourceResponse;
 use ottla_codec::messages::{AlterConfigsRequest, AlterConfigsResponse};
 
-use crate::config_changes::{answers, change, check_shape, repeated};
+use crate::config_changes::{Asked, change_each};
 use crate::context::RequestContext;
 use crate::reply::Reply;
 use crate::settings::Changes;
@@ -13,41 +14,23 @@ pub(crate) fn handle(
     ctx: &RequestContext,
     request: AlterConfigsRequest,
 ) -> Reply<AlterConfigsResponse> {
-    let repeated = repeated(
-        request
-            .resources
-            .iter()
-            .map(|r| (r.resource_type, &*r.resource_name)),
-    );
-    let outcomes: Vec<_> = request
+    let asked = request
         .resources
         .iter()
-        .map(|resource| {
-            let (kind, name) = (resource.resource_type, &*resource.resource_name);
-            let settings = resource
+        .map(|resource| Asked {
+            kind: resource.resource_type,
+            name: &resource.resource_name,
+            settings: resource
                 .configs
                 .iter()
-                .map(|config| (&*config.name, config.value.is_none()));
-            let outcome = check_shape(repeated.contains(&(kind, name)), settings).and_then(|()| {
-                let values = resource
-                    .configs
-                    .iter()
-                    .filter_map(|config| {
-                        Some((config.name.to_string(), config.value.as_ref()?.to_string()))
-                    })
-                    .collect();
-                change(
-                    &ctx.broker,
-                    kind,
-                    name,
-                    &Changes::All(values),
-                    request.validate_only,
-                )
-            });
-            (kind, resource.resource_name.clone(), outcome)
+                .map(|config| (&*config.name, config.value.is_none()))
+                .collect(),
+            changes: Ok(Changes::All(
+                resource.configs.iter().filter_map(setting).collect(),
+            )),
         })
         .collect();
-    let answers = answers(&ctx.broker, outcomes);
+    let answers = change_each(&ctx.broker, asked, request.validate_only);
     Reply::later(async move {
         let responses = answers
             .await
@@ -61,4 +44,8 @@ pub(crate) fn handle(
             });
         AlterConfigsResponse::default().with_responses(responses.collect())
     })
+}
+
+fn setting(config: &AlterableConfig) -> Option<(String, String)> {
+    Some((config.name.to_string(), config.value.as_ref()?.to_string()))
 }

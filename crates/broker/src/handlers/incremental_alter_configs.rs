@@ -4,7 +4,7 @@ use ottla_codec::messages::incremental_alter_configs_request::AlterableConfig;
 use ottla_codec::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use ottla_codec::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
-use crate::config_changes::{answers, change, check_shape, invalid_request, repeated};
+use crate::config_changes::{Asked, change_each, invalid_request};
 use crate::context::RequestContext;
 use crate::errors::Refusal;
 use crate::reply::Reply;
@@ -17,44 +17,29 @@ pub(crate) fn handle(
     ctx: &RequestContext,
     request: IncrementalAlterConfigsRequest,
 ) -> Reply<IncrementalAlterConfigsResponse> {
-    let repeated = repeated(
-        request
-            .resources
-            .iter()
-            .map(|r| (r.resource_type, &*r.resource_name)),
-    );
-    let outcomes: Vec<_> = request
+    let asked = request
         .resources
         .iter()
-        .map(|resource| {
-            let (kind, name) = (resource.resource_type, &*resource.resource_name);
-            let settings = resource.configs.iter().map(|config| {
-                (
-                    &*config.name,
-                    config.value.is_none() && config.config_operation != DELETE,
-                )
-            });
-            let outcome = check_shape(repeated.contains(&(kind, name)), settings)
-                .and_then(|()| {
-                    resource
-                        .configs
-                        .iter()
-                        .map(alteration)
-                        .collect::<Result<Vec<_>, _>>()
+        .map(|resource| Asked {
+            kind: resource.resource_type,
+            name: &resource.resource_name,
+            settings: resource
+                .configs
+                .iter()
+                .map(|config| {
+                    let needs_value = config.config_operation != DELETE;
+                    (&*config.name, needs_value && config.value.is_none())
                 })
-                .and_then(|changes| {
-                    change(
-                        &ctx.broker,
-                        kind,
-                        name,
-                        &Changes::Some(changes),
-                        request.validate_only,
-                    )
-                });
-            (kind, resource.resource_name.clone(), outcome)
+                .collect(),
+            changes: resource
+                .configs
+                .iter()
+                .map(alteration)
+                .collect::<Result<_, _>>()
+                .map(Changes::Some),
         })
         .collect();
-    let answers = answers(&ctx.broker, outcomes);
+    let answers = change_each(&ctx.broker, asked, request.validate_only);
     Reply::later(async move {
         let responses = answers
             .await

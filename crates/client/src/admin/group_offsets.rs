@@ -12,7 +12,7 @@ use kafka_protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
 use kafka_protocol::messages::{
-    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetFetchRequest,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetFetchRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -69,23 +69,18 @@ impl Client {
         group: &str,
         partitions: &[(String, i32)],
     ) -> Result<(), ClientError> {
-        let mut topics: BTreeMap<&str, Vec<_>> = BTreeMap::new();
-        for (topic, partition) in partitions {
+        let entries = partitions.iter().map(|(topic, partition)| {
             let entry = OffsetDeleteRequestPartition::default().with_partition_index(*partition);
-            topics.entry(topic).or_default().push(entry);
-        }
+            (&**topic, entry)
+        });
+        let topics = by_topic(entries, |name, partitions| {
+            OffsetDeleteRequestTopic::default()
+                .with_name(name)
+                .with_partitions(partitions)
+        });
         let request = OffsetDeleteRequest::default()
             .with_group_id(group_id(group))
-            .with_topics(
-                topics
-                    .into_iter()
-                    .map(|(topic, partitions)| {
-                        OffsetDeleteRequestTopic::default()
-                            .with_name(topic_name(topic))
-                            .with_partitions(partitions)
-                    })
-                    .collect(),
-            );
+            .with_topics(topics);
         self.retry(async |client| {
             let answer = client.coordinator(group).await?.call(&request).await?;
             let what = || format!("deleting offsets of group {group}");
@@ -108,15 +103,10 @@ pub(crate) async fn fetch_committed(
     let version = node.version::<OffsetFetchRequest>()?;
     // Version 8 asks for several groups at once (KIP-709).
     let request = if version >= 8 {
-        let topics = partitions.map(|topics| {
-            topics
-                .iter()
-                .map(|(topic, partitions)| {
-                    OffsetFetchRequestTopics::default()
-                        .with_name(topic_name(topic))
-                        .with_partition_indexes(partitions.clone())
-                })
-                .collect()
+        let topics = each_topic(partitions, |name, indexes| {
+            OffsetFetchRequestTopics::default()
+                .with_name(name)
+                .with_partition_indexes(indexes)
         });
         OffsetFetchRequest::default().with_groups(vec![
             OffsetFetchRequestGroup::default()
@@ -124,15 +114,10 @@ pub(crate) async fn fetch_committed(
                 .with_topics(topics),
         ])
     } else {
-        let topics = partitions.map(|topics| {
-            topics
-                .iter()
-                .map(|(topic, partitions)| {
-                    OffsetFetchRequestTopic::default()
-                        .with_name(topic_name(topic))
-                        .with_partition_indexes(partitions.clone())
-                })
-                .collect()
+        let topics = each_topic(partitions, |name, indexes| {
+            OffsetFetchRequestTopic::default()
+                .with_name(name)
+                .with_partition_indexes(indexes)
         });
         OffsetFetchRequest::default()
             .with_group_id(group_id(group))
@@ -192,27 +177,45 @@ pub(crate) fn commit_request(
     group: &str,
     offsets: &BTreeMap<(String, i32), i64>,
 ) -> OffsetCommitRequest {
-    let mut topics: BTreeMap<&str, Vec<_>> = BTreeMap::new();
-    for ((topic, partition), offset) in offsets {
-        topics.entry(topic).or_default().push(
-            OffsetCommitRequestPartition::default()
-                .with_partition_index(*partition)
-                .with_committed_offset(*offset)
-                .with_committed_metadata(Some(StrBytes::default())),
-        );
-    }
+    let entries = offsets.iter().map(|((topic, partition), offset)| {
+        let entry = OffsetCommitRequestPartition::default()
+            .with_partition_index(*partition)
+            .with_committed_offset(*offset)
+            .with_committed_metadata(Some(StrBytes::default()));
+        (&**topic, entry)
+    });
+    let topics = by_topic(entries, |name, partitions| {
+        OffsetCommitRequestTopic::default()
+            .with_name(name)
+            .with_partitions(partitions)
+    });
     OffsetCommitRequest::default()
         .with_group_id(group_id(group))
-        .with_topics(
-            topics
-                .into_iter()
-                .map(|(topic, partitions)| {
-                    OffsetCommitRequestTopic::default()
-                        .with_name(topic_name(topic))
-                        .with_partitions(partitions)
-                })
-                .collect(),
-        )
+        .with_topics(topics)
+}
+
+/// Gathers what is asked of partitions under their topics, each of which `topic` makes.
+fn by_topic<'a, E, T>(
+    entries: impl Iterator<Item = (&'a str, E)>,
+    topic: impl Fn(TopicName, Vec<E>) -> T,
+) -> Vec<T> {
+    let mut gathered: BTreeMap<&str, Vec<E>> = BTreeMap::new();
+    for (name, entry) in entries {
+        gathered.entry(name).or_default().push(entry);
+    }
+    gathered
+        .into_iter()
+        .map(|(name, entries)| topic(topic_name(name), entries))
+        .collect()
+}
+
+/// The same where they are gathered already; `None`, all topics, stays that.
+fn each_topic<T>(
+    partitions: Option<&BTreeMap<String, Vec<i32>>>,
+    topic: impl Fn(TopicName, Vec<i32>) -> T,
+) -> Option<Vec<T>> {
+    let make = |(name, indexes): (&String, &Vec<i32>)| topic(topic_name(name), indexes.clone());
+    Some(partitions?.iter().map(make).collect())
 }
 
 pub(crate) fn check_commit(group: &str, answer: &OffsetCommitResponse) -> Result<(), ClientError> {
