@@ -10,6 +10,7 @@ pub mod engine;
 pub mod event;
 pub mod headers;
 pub mod marker;
+pub mod redrive;
 pub mod settings;
 
 pub use engine::Engine;
