@@ -7,12 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, error, info, warn};
 
 use crate::connection::{Closed, Limits, serve};
 use crate::connections::Connections;
 use crate::context::ConnectionInfo;
+use crate::http::{self, Http};
 use crate::state::BrokerState;
 
 /// Pause after an accept failed for lack of descriptors or memory: it would fail again at once, and spin.
@@ -24,11 +26,22 @@ pub(crate) struct Acceptor {
     pub broker: Arc<BrokerState>,
     pub connections: Arc<Connections>,
     pub limits: Limits,
+    /// For connections that begin with a request of HTTP; `None`: they are closed.
+    pub http: Option<Http>,
+}
+
+/// What the peers of a listener speak first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// Kafka's protocol, or HTTP.
+    Kafka,
+    /// HTTP.
+    Http,
 }
 
 impl Acceptor {
     /// Accepts connections of `listener` until the broker stops.
-    pub async fn run(self, name: Arc<str>, listener: TcpListener) {
+    pub async fn run(self, name: Arc<str>, listener: TcpListener, speaks: Speaks) {
         let shutdown = self.broker.shutdown.clone();
         loop {
             let accepted = tokio::select! {
@@ -37,7 +50,7 @@ impl Acceptor {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.admit(&name, stream, peer),
+                Ok((stream, peer)) => self.admit(&name, stream, peer, speaks),
                 // The peer went away before it was accepted.
                 Err(e)
                     if matches!(
@@ -52,7 +65,7 @@ impl Acceptor {
         }
     }
 
-    fn admit(&self, name: &Arc<str>, stream: TcpStream, peer: SocketAddr) {
+    fn admit(&self, name: &Arc<str>, stream: TcpStream, peer: SocketAddr, speaks: Speaks) {
         let settings = self.broker.settings.current();
         let admitted = self.connections.admit(
             peer.ip(),
@@ -62,10 +75,12 @@ impl Acceptor {
         let place = match admitted {
             Ok(place) => place,
             Err(refused) => {
+                self.broker.metrics.connections_refused.add(1);
                 info!("closing connection from {peer}: {refused}");
                 return;
             }
         };
+        self.broker.metrics.connections.add(1);
         if let Err(e) = stream.set_nodelay(true) {
             debug!("cannot set TCP_NODELAY for {peer}: {e}");
         }
@@ -75,9 +90,15 @@ impl Acceptor {
             listener: name.clone(),
         });
         let (broker, limits, id) = (self.broker.clone(), self.limits.clone(), info.id);
+        let (http, handle) = (self.http.clone(), place.handle.clone());
         tokio::spawn(async move {
-            let serving = serve(stream, broker, info, place.handle.clone(), limits);
-            match guarded(serving).await {
+            let served = match (speaks, http) {
+                (Speaks::Http, Some(http)) => {
+                    guarded(http::serve(stream, Bytes::new(), http, handle)).await
+                }
+                (_, http) => guarded(serve(stream, broker, info, handle, limits, http)).await,
+            };
+            match served {
                 Ok(Ok(())) => {}
                 Ok(Err(closed)) if closed.is_ordinary() => {
                     debug!("connection {id} from {peer} ended: {closed}");

@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use ottla_codec::StrBytes;
 use ottla_codec::api::Api;
 use ottla_codec::frame::{FrameDecoder, FrameError};
 use ottla_codec::header::RequestHeader;
 use ottla_codec::produce_removed;
 use ottla_codec::request::RequestError;
 use ottla_codec::response::{Chunk, ResponseBuf};
+use ottla_codec::{ResponseError, StrBytes};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -25,7 +25,9 @@ use crate::connections::{Ending, Handle};
 use crate::context::{ConnectionInfo, Principal, RequestContext};
 use crate::dispatch::dispatch;
 use crate::handlers;
+use crate::http::{self, Http};
 use crate::inbound::Inbound;
+use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::reply::{Later, Outcome, WireReply};
 use crate::state::BrokerState;
@@ -57,6 +59,10 @@ pub(crate) enum Closed {
     },
     #[error("{0}")]
     Refused(String),
+    #[error("{0}")]
+    Http(hyper::Error),
+    #[error("HTTP on this port is off (http.port=off)")]
+    HttpIsOff,
     #[error("idle for longer than connections.max.idle.ms")]
     Idle,
     #[error(
@@ -69,12 +75,13 @@ impl Closed {
     /// Whether this is how connections end on any day.
     pub fn is_ordinary(&self) -> bool {
         match self {
-            Closed::Io(_) | Closed::Idle => true,
+            Closed::Io(_) | Closed::Idle | Closed::Http(_) => true,
             Closed::Frame(_)
             | Closed::Request(_)
             | Closed::UnknownApi { .. }
             | Closed::UnsupportedVersion { .. }
             | Closed::Refused(_)
+            | Closed::HttpIsOff
             | Closed::TooSlow => false,
         }
     }
@@ -91,13 +98,14 @@ pub(crate) struct Limits {
     pub total: Arc<Budget>,
 }
 
-/// Serves one connection until its end.
+/// Serves one connection until its end. One that begins with a request of HTTP is `http`'s.
 pub(crate) async fn serve(
     stream: TcpStream,
     broker: Arc<BrokerState>,
     info: Arc<ConnectionInfo>,
     handle: Arc<Handle>,
     limits: Limits,
+    http: Option<Http>,
 ) -> Result<(), Closed> {
     let mut connection = Connection {
         inbound: Inbound::new(info.id, limits.total.clone()),
@@ -108,6 +116,7 @@ pub(crate) async fn serve(
             in_flight: 0,
             limits,
         },
+        read_at: Instant::now(),
         context: RequestContext {
             broker,
             connection: info,
@@ -120,7 +129,14 @@ pub(crate) async fn serve(
         stream,
         handle,
     };
-    connection.run().await
+    match connection.run().await {
+        // The frame that was refused was none: Kafka's requests pay nothing for this.
+        Err(Closed::Frame(_)) if connection.speaks_http() => match http {
+            Some(http) => Box::pin(connection.hand_over(http)).await,
+            None => Err(Closed::HttpIsOff),
+        },
+        ended => ended,
+    }
 }
 
 struct Connection {
@@ -128,12 +144,24 @@ struct Connection {
     inbound: Inbound,
     decoder: FrameDecoder,
     replies: Replies,
+    /// When the requests that are being read arrived.
+    read_at: Instant,
     /// What all requests of this connection have in common; the rest is set for each.
     context: RequestContext,
     handle: Arc<Handle>,
 }
 
 impl Connection {
+    fn speaks_http(&self) -> bool {
+        self.decoder.is_fresh() && http::is_http(&self.inbound.buffer)
+    }
+
+    async fn hand_over(mut self, http: Http) -> Result<(), Closed> {
+        let arrived = std::mem::take(&mut self.inbound.buffer).freeze();
+        self.inbound.settle();
+        http::serve(self.stream, arrived, http, self.handle).await
+    }
+
     async fn run(&mut self) -> Result<(), Closed> {
         // Some(when) once the broker stops: no more requests, what is under way gets until then.
         let mut stopping: Option<Instant> = None;
@@ -141,7 +169,8 @@ impl Connection {
         let ended = handle.ended();
         tokio::pin!(ended);
         loop {
-            self.replies.write(&self.stream)?;
+            self.replies
+                .write(&self.stream, &self.context.broker.metrics)?;
             self.handle.set_busy(!self.replies.is_idle());
             if stopping.is_some() && self.replies.is_idle() {
                 return Ok(());
@@ -188,7 +217,7 @@ impl Connection {
         cx: &mut Context<'_>,
         may_read: bool,
     ) -> Poll<Result<bool, Closed>> {
-        if let Poll::Ready(settled) = self.replies.poll_settle(cx) {
+        if let Poll::Ready(settled) = self.replies.poll_settle(cx, &self.context.broker.metrics) {
             return Poll::Ready(settled.map(|()| true));
         }
         if !self.replies.output.is_empty()
@@ -224,7 +253,12 @@ impl Connection {
                 }
                 Poll::Ready(Err(e)) => return Poll::Ready(Err(e.into())),
             };
+            if open.is_pending() {
+                self.read_at = Instant::now();
+                self.handle.active_at(self.read_at);
+            }
             open = Poll::Ready(Ok(true));
+            self.context.broker.metrics.bytes_in.add(n as u64);
             while let Some(frame) = self.decoder.next(&mut self.inbound.buffer)? {
                 self.inbound.give_turn_back();
                 self.request(frame)?;
@@ -235,9 +269,6 @@ impl Connection {
                 break;
             }
         }
-        if open.is_ready() {
-            self.handle.active();
-        }
         self.inbound.settle();
         open
     }
@@ -245,35 +276,31 @@ impl Connection {
     fn request(&mut self, mut frame: BytesMut) -> Result<(), Closed> {
         let cost = frame.len();
         let header = RequestHeader::decode_mut(&mut frame)?;
-        let reply = match Api::from_key(header.api_key) {
-            None => {
-                return Err(Closed::UnknownApi {
-                    key: header.api_key,
-                    version: header.version,
-                });
-            }
-            Some(api) if api.versions().contains(&header.version) => {
+        let api = Api::from_key(header.api_key).ok_or(Closed::UnknownApi {
+            key: header.api_key,
+            version: header.version,
+        })?;
+        let reply = match api {
+            _ if api.versions().contains(&header.version) => {
                 self.context.api = api;
                 self.context.version = header.version;
                 self.context.correlation_id = header.correlation_id;
                 self.context.client_id = header.client_id;
                 dispatch(&self.context, frame)?
             }
-            Some(Api::ApiVersions) => {
+            Api::ApiVersions => {
                 WireReply::Now(handlers::api_versions::unsupported(header.correlation_id))
             }
-            Some(Api::Produce)
-                if (0..*Api::Produce.versions().start()).contains(&header.version) =>
-            {
+            Api::Produce if (0..*Api::Produce.versions().start()).contains(&header.version) => {
                 let answer =
                     produce_removed::refuse(header.version, header.correlation_id, &frame)?;
                 WireReply::Now(answer.map_or(Outcome::Nothing, |answer| {
-                    Outcome::Send(ResponseBuf {
-                        chunks: vec![Chunk::Bytes(answer)],
-                    })
+                    let chunks = vec![Chunk::Bytes(answer)];
+                    let error = ResponseError::UnsupportedVersion.code();
+                    Outcome::Send(ResponseBuf { chunks }, error)
                 }))
             }
-            Some(api) => {
+            _ => {
                 return Err(Closed::UnsupportedVersion {
                     api: api.name(),
                     version: header.version,
@@ -281,13 +308,13 @@ impl Connection {
                 });
             }
         };
-        self.replies.push(reply, cost);
+        self.replies.push(reply, api, self.read_at, cost);
         Ok(())
     }
 }
 
 /// Ends at `deadline`; never without one.
-async fn until(deadline: Option<Instant>) {
+pub(crate) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
@@ -299,9 +326,18 @@ enum Pending {
     Waiting(Later<Outcome>),
 }
 
+/// A request under way.
+struct Request {
+    pending: Pending,
+    api: Api,
+    read_at: Instant,
+    /// Its bytes.
+    cost: usize,
+}
+
 /// Replies in the order of their requests, and what they hold.
 struct Replies {
-    pending: VecDeque<(Pending, usize)>,
+    pending: VecDeque<Request>,
     output: Output,
     /// Bytes of requests not yet answered and of answers not yet written.
     in_flight: usize,
@@ -330,37 +366,51 @@ impl Replies {
         }
     }
 
-    fn push(&mut self, reply: WireReply, cost: usize) {
+    fn push(&mut self, reply: WireReply, api: Api, read_at: Instant, cost: usize) {
         self.take(cost);
         let pending = match reply {
             WireReply::Now(outcome) => Pending::Settled(outcome),
             WireReply::Later(later) => Pending::Waiting(later),
         };
-        self.pending.push_back((pending, cost));
+        self.pending.push_back(Request {
+            pending,
+            api,
+            read_at,
+            cost,
+        });
     }
 
     /// Moves the replies at the front that are ready to the output, unless that holds enough already.
     /// Ready when any was moved.
-    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
-        let mut moved = false;
+    fn poll_settle(&mut self, cx: &mut Context<'_>, metrics: &Metrics) -> Poll<Result<(), Closed>> {
+        let mut now = None;
         while self.output.memory() < self.limits.in_flight {
             match self.pending.front_mut() {
                 None => break,
-                Some((Pending::Settled(_), _)) => {}
-                Some((waiting, _)) => {
-                    let Pending::Waiting(later) = waiting else {
-                        unreachable!("settled ones are matched above")
-                    };
-                    match later.as_mut().poll(cx) {
-                        Poll::Ready(outcome) => *waiting = Pending::Settled(outcome),
-                        Poll::Pending => break,
+                Some(request) => {
+                    if let Pending::Waiting(later) = &mut request.pending {
+                        match later.as_mut().poll(cx) {
+                            Poll::Ready(outcome) => request.pending = Pending::Settled(outcome),
+                            Poll::Pending => break,
+                        }
                     }
                 }
             }
-            if let Some((Pending::Settled(outcome), cost)) = self.pending.pop_front() {
-                moved = true;
+            if let Some(Request {
+                pending: Pending::Settled(outcome),
+                api,
+                read_at,
+                cost,
+            }) = self.pending.pop_front()
+            {
+                let now = *now.get_or_insert_with(Instant::now);
+                let error = match outcome {
+                    Outcome::Send(_, error) => error,
+                    Outcome::Nothing | Outcome::Close(_) => 0,
+                };
+                metrics.answered(api, now.saturating_duration_since(read_at), error);
                 match outcome {
-                    Outcome::Send(response) => {
+                    Outcome::Send(response, _) => {
                         let memory = self.output.push(response, cost);
                         self.take(memory);
                     }
@@ -371,7 +421,7 @@ impl Replies {
                 }
             }
         }
-        if moved {
+        if now.is_some() {
             if self.pending.is_empty() && self.pending.capacity() > 64 {
                 self.pending = VecDeque::new();
             }
@@ -381,9 +431,10 @@ impl Replies {
         }
     }
 
-    fn write(&mut self, stream: &TcpStream) -> io::Result<()> {
+    fn write(&mut self, stream: &TcpStream, metrics: &Metrics) -> io::Result<()> {
         if !self.output.is_empty() {
-            let released = self.output.write(stream)?;
+            let (sent, released) = self.output.write(stream)?;
+            metrics.bytes_out.add(sent);
             self.release(released);
         }
         Ok(())

@@ -37,7 +37,12 @@ pub(crate) struct Handle {
 impl Handle {
     /// Notes that the peer sent something.
     pub fn active(&self) {
-        let ms = self.started.elapsed().as_millis() as u64;
+        self.active_at(Instant::now());
+    }
+
+    /// Notes that the peer sent something then.
+    pub fn active_at(&self, now: Instant) {
+        let ms = now.saturating_duration_since(self.started).as_millis() as u64;
         self.last_active_ms.store(ms, Ordering::Relaxed);
     }
 
@@ -167,6 +172,11 @@ impl Connections {
         for handle in inner.open.values() {
             handle.end(why);
         }
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.inner.lock().open.len()
     }
 
     /// Waits until no connection is left.

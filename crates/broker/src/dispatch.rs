@@ -6,10 +6,13 @@ use std::cell::RefCell;
 use bytes::BytesMut;
 use kafka_protocol::protocol::{Decodable, Encodable, Request};
 use ottla_codec::api::Api;
+use ottla_codec::fetch::FetchResponse;
 use ottla_codec::request::RequestError;
 use ottla_codec::{request, response};
+use ottla_storage::FileSlice;
 
 use crate::context::RequestContext;
+use crate::first_error::FirstError;
 use crate::handlers::*;
 use crate::reply::{Outcome, Reply, WireReply};
 
@@ -55,7 +58,7 @@ fn typed<R>(
 ) -> Result<WireReply, RequestError>
 where
     R: Request + Decodable,
-    R::Response: Encodable + Send + 'static,
+    R::Response: Encodable + FirstError + Send + 'static,
 {
     let request = request::decode::<R>(ctx.api, ctx.version, body.freeze())?;
     Ok(on_the_wire(ctx, handler(ctx, request), encode))
@@ -68,12 +71,10 @@ fn produce(ctx: &RequestContext, body: BytesMut) -> Result<WireReply, RequestErr
 
 fn fetch(ctx: &RequestContext, body: BytesMut) -> Result<WireReply, RequestError> {
     let request = request::decode(ctx.api, ctx.version, body.freeze())?;
-    let encode = |_, version, correlation_id, response| {
-        Outcome::Send(ottla_codec::fetch::encode(
-            version,
-            correlation_id,
-            response,
-        ))
+    let encode = |_, version, correlation_id, response: FetchResponse<FileSlice>| {
+        let error = response.first_error();
+        let encoded = ottla_codec::fetch::encode(version, correlation_id, response);
+        Outcome::Send(encoded, error)
     };
     Ok(on_the_wire(ctx, fetch::handle(ctx, request), encode))
 }
@@ -100,7 +101,7 @@ fn on_the_wire<R: Send + 'static>(
 
 /// Encodes a response into this thread's scratch buffer. One that cannot be encoded is a defect of ours: the client
 /// must not wait for it for ever, so its connection is closed.
-pub(crate) fn encode<R: Encodable>(
+pub(crate) fn encode<R: Encodable + FirstError>(
     api: Api,
     version: i16,
     correlation_id: i32,
@@ -111,7 +112,7 @@ pub(crate) fn encode<R: Encodable>(
     }
     SCRATCH.with_borrow_mut(|scratch| {
         match response::encode(scratch, api, version, correlation_id, &response) {
-            Ok(buf) => Outcome::Send(buf),
+            Ok(buf) => Outcome::Send(buf, response.first_error()),
             Err(e) => Outcome::Close(e.to_string()),
         }
     })

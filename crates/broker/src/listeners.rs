@@ -172,38 +172,7 @@ fn bind_one(endpoint: &Endpoint, told: Option<Endpoint>) -> Result<Bound, StartE
             hint,
         }
     };
-    let std_listener = if matches!(endpoint.host.as_str(), "" | "0.0.0.0") {
-        // All interfaces: one socket for both families where the machine has IPv6.
-        if endpoint.host.is_empty() {
-            match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, endpoint.port))) {
-                Err(e) if e.kind() != io::ErrorKind::AddrInUse => {
-                    listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, endpoint.port)))
-                }
-                other => other,
-            }
-        } else {
-            listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, endpoint.port)))
-        }
-    } else {
-        let addresses: Vec<SocketAddr> = (endpoint.host.as_str(), endpoint.port)
-            .to_socket_addrs()
-            .map_err(fail)?
-            .collect();
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        let mut bound = None;
-        for address in addresses {
-            match listen(address) {
-                Ok(listener) => {
-                    bound = Some(listener);
-                    break;
-                }
-                Err(e) => last = e,
-            }
-        }
-        bound.ok_or(last)
-    }
-    .map_err(fail)?;
-    let listener = TcpListener::from_std(std_listener).map_err(fail)?;
+    let listener = open(&endpoint.host, endpoint.port).map_err(fail)?;
     let address = listener.local_addr().map_err(fail)?;
     let name: Arc<str> = Arc::from(endpoint.name.as_str());
     let advertised = advertise(&name, endpoint, told, address.port());
@@ -213,6 +182,33 @@ fn bind_one(endpoint: &Endpoint, told: Option<Endpoint>) -> Result<Bound, StartE
         address,
         advertised,
     })
+}
+
+/// Listens on a host, which may be empty for all interfaces, and a port.
+pub(crate) fn open(host: &str, port: u16) -> io::Result<TcpListener> {
+    let everywhere_v4 = || listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+    let listener = match host {
+        // All interfaces: one socket for both families where the machine has IPv6.
+        "" => match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
+            Err(e) if e.kind() != io::ErrorKind::AddrInUse => everywhere_v4(),
+            other => other,
+        },
+        "0.0.0.0" => everywhere_v4(),
+        _ => {
+            let mut listener = Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the host has no address",
+            ));
+            for address in (host, port).to_socket_addrs()? {
+                listener = listen(address);
+                if listener.is_ok() {
+                    break;
+                }
+            }
+            listener
+        }
+    };
+    TcpListener::from_std(listener?)
 }
 
 /// What clients are told. Where nothing is set and all interfaces are listened on, `localhost`: right for the machine itself,

@@ -57,10 +57,10 @@ impl Output {
         memory
     }
 
-    /// Writes until nothing is left or the socket takes no more now. Returns the bytes given back, of requests and
-    /// responses together.
-    pub fn write(&mut self, socket: &TcpStream) -> io::Result<usize> {
-        let mut released = 0;
+    /// Writes until nothing is left or the socket takes no more now. Returns the bytes sent, and the bytes given back, of
+    /// requests and responses together.
+    pub fn write(&mut self, socket: &TcpStream) -> io::Result<(u64, usize)> {
+        let (mut sent, mut released) = (0, 0);
         while let Some(front) = self.chunks.front() {
             let result = match &front.chunk {
                 Chunk::Bytes(_) => self.write_bytes(socket),
@@ -72,7 +72,10 @@ impl Output {
             };
             match result {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => released += self.advance(n),
+                Ok(n) => {
+                    sent += n as u64;
+                    released += self.advance(n);
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
@@ -81,7 +84,7 @@ impl Output {
         if self.chunks.is_empty() && self.chunks.capacity() > MAX_SLICES {
             self.chunks = VecDeque::new();
         }
-        Ok(released)
+        Ok((sent, released))
     }
 
     fn write_bytes(&self, socket: &TcpStream) -> io::Result<usize> {
@@ -159,7 +162,7 @@ mod tests {
         assert_eq!(output.push(response(&[b"ef"]), 10), 2);
         assert_eq!(output.memory(), 6);
         server.writable().await.unwrap();
-        assert_eq!(output.write(&server).unwrap(), 116);
+        assert_eq!(output.write(&server).unwrap(), (6, 116));
         assert!(output.is_empty());
         assert_eq!(output.memory(), 0);
         let mut got = [0; 6];
@@ -183,7 +186,7 @@ mod tests {
             1,
         );
         server.writable().await.unwrap();
-        let mut released = output.write(&server).unwrap();
+        let (mut sent, mut released) = output.write(&server).unwrap();
         assert!(!output.is_empty());
         let reader = tokio::spawn(async move {
             let mut got = vec![0; 16 << 20];
@@ -192,8 +195,10 @@ mod tests {
         });
         while !output.is_empty() {
             server.writable().await.unwrap();
-            released += output.write(&server).unwrap();
+            let more = output.write(&server).unwrap();
+            (sent, released) = (sent + more.0, released + more.1);
         }
+        assert_eq!(sent, 16 << 20);
         assert_eq!(released, (16 << 20) + 1);
         assert_eq!(reader.await.unwrap(), body);
     }

@@ -31,8 +31,8 @@ impl<R> Reply<R> {
 /// What a request comes to.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// A response to be sent.
-    Send(ResponseBuf<FileSlice>),
+    /// A response to be sent, and the first error code in it, 0 for none.
+    Send(ResponseBuf<FileSlice>, i16),
     /// Nothing to be sent.
     Nothing,
     /// The connection must be closed, for this reason.

@@ -8,11 +8,12 @@ use std::time::Duration;
 use ottla_codec::StrBytes;
 use ottla_storage::Store;
 use ottla_storage::fs::OsFs;
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::accept::Acceptor;
+use crate::accept::{Acceptor, Speaks};
 use crate::background;
 use crate::budget::Budget;
 use crate::cluster::Cluster;
@@ -20,7 +21,10 @@ use crate::connection::Limits;
 use crate::connections::{Connections, Ending};
 use crate::fetch_sessions::FetchSessions;
 use crate::groups::GroupService;
+use crate::http::Http;
+use crate::http::listen::{self, Wanted};
 use crate::listeners::{self, Bound};
+use crate::metrics::Metrics;
 use crate::producer_state;
 use crate::settings::{BrokerConfig, Settings};
 use crate::state::BrokerState;
@@ -59,6 +63,7 @@ pub struct Broker {
     tasks: TaskTracker,
     data_dir: PathBuf,
     listeners: Vec<(String, SocketAddr)>,
+    http_address: Option<SocketAddr>,
 }
 
 impl Broker {
@@ -67,7 +72,9 @@ impl Broker {
         let settings = Arc::new(Settings::new(&config)?);
         let configured = listeners::configured(&config.values)?;
         // The port first: a port that is taken is the likelier mistake, and nothing is opened for it.
+        let wanted_http = listen::configured(&config.values, &configured)?;
         let bound = listeners::bind(configured)?;
+        let http_port = listen::bind(&wanted_http)?;
         let data_dir = config.data_dir.clone();
         let store = open_store(&config, &settings).await?;
         let cluster = Cluster {
@@ -82,6 +89,7 @@ impl Broker {
             settings,
             cluster,
             fetch_sessions: FetchSessions::default(),
+            metrics: Metrics::default(),
             shutdown: CancellationToken::new(),
         });
         let listeners = bound
@@ -89,14 +97,29 @@ impl Broker {
             .map(|b| (b.name.to_string(), b.address))
             .collect();
         let connections = Arc::new(Connections::default());
-        let tasks = serve(&state, &connections, bound);
+        let http_address = http_port.as_ref().map(|(_, address)| *address);
+        let http = match wanted_http {
+            Wanted::Off => None,
+            Wanted::Port { .. } => Some(Http::new(
+                state.clone(),
+                connections.clone(),
+                &state.settings.current().http_allowed_hosts,
+            )),
+        };
+        let tasks = serve(&state, &connections, bound, http, http_port);
         Ok(Broker {
             state,
             connections,
             tasks,
             data_dir,
             listeners,
+            http_address,
         })
+    }
+
+    /// The address of the HTTP port; `None` if there is none.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
     }
 
     /// The addresses that it listens on, by listener name.
@@ -167,6 +190,8 @@ fn serve(
     state: &Arc<BrokerState>,
     connections: &Arc<Connections>,
     bound: Vec<Bound>,
+    http: Option<Http>,
+    http_port: Option<(TcpListener, SocketAddr)>,
 ) -> TaskTracker {
     let tasks = TaskTracker::new();
     let settings = state.settings.current();
@@ -178,9 +203,18 @@ fn serve(
             in_flight: settings.connection_in_flight_max_bytes,
             total: Arc::new(Budget::new(settings.queued_max_request_bytes)),
         },
+        http,
     };
     for listener in bound {
-        tasks.spawn(acceptor.clone().run(listener.name, listener.listener));
+        let (name, socket) = (listener.name, listener.listener);
+        tasks.spawn(acceptor.clone().run(name, socket, Speaks::Kafka));
+    }
+    if let Some((socket, _)) = http_port {
+        tasks.spawn(
+            acceptor
+                .clone()
+                .run(Arc::from("HTTP"), socket, Speaks::Http),
+        );
     }
     tasks.spawn(background::close_idle(state.clone(), connections.clone()));
     tasks.spawn(background::retention(state.clone()));

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::Cluster;
 use crate::fetch_sessions::FetchSessions;
 use crate::groups::GroupService;
+use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::topics::TopicService;
 
@@ -26,6 +27,8 @@ pub(crate) struct BrokerState {
     pub cluster: Cluster,
     /// Who fetches what, for incremental fetches.
     pub fetch_sessions: FetchSessions,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Cancelled when the broker stops: waits of requests and background tasks end then.
     pub shutdown: CancellationToken,
 }

@@ -45,7 +45,7 @@ async fn what_cannot_be_understood_closes_that_connection_alone() {
     let bad: Vec<(&str, Vec<u8>)> = vec![
         ("negative length", (-1i32).to_be_bytes().to_vec()),
         ("huge length", i32::MAX.to_be_bytes().to_vec()),
-        ("http", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
+        ("tls", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03".to_vec()),
         ("cut header", frame(&[0, 3])),
         ("unknown api", frame(&header(999, 0))),
         ("unsupported version", frame(&header(3, 99))),

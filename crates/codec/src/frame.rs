@@ -86,6 +86,11 @@ impl FrameDecoder {
         missing.min(granted)
     }
 
+    /// Whether there was no frame yet.
+    pub fn is_fresh(&self) -> bool {
+        self.earned == 0
+    }
+
     /// The length of the frame at the front, once its length field is there.
     fn claimed(&self, buf: &BytesMut) -> Result<Option<usize>, FrameError> {
         let Some(field) = buf.first_chunk::<LENGTH_LEN>() else {

@@ -6,14 +6,10 @@
 //! broker's `dead_letters`. The design is in `docs/DEAD_LETTERS.md`.
 #![forbid(unsafe_code)]
 
-pub mod engine;
 pub mod event;
 pub mod headers;
 pub mod marker;
-pub mod redrive;
 pub mod settings;
-
-pub use engine::Engine;
 
 /// The time of an event, both clocks, in milliseconds.
 ///
@@ -27,9 +23,7 @@ pub struct Now {
 }
 
 /// A partition by the name of its topic.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
 pub struct TopicPartition {
     pub topic: String,

@@ -27,6 +27,10 @@ pub(crate) struct Core {
     pub unflushed: AtomicUsize,
     /// Bytes that the journal and the segments took since the last checkpoint.
     pub since_checkpoint: AtomicU64,
+    /// Since the start.
+    pub journal_syncs: AtomicU64,
+    /// Since the start.
+    pub journal_bytes: AtomicU64,
     /// A recovery needs no records up to this one.
     pub released: AtomicU64,
     pub background: Signal,
@@ -53,6 +57,8 @@ impl Core {
             cached: AtomicUsize::new(0),
             unflushed: AtomicUsize::new(0),
             since_checkpoint: AtomicU64::new(0),
+            journal_syncs: AtomicU64::new(0),
+            journal_bytes: AtomicU64::new(0),
             released: AtomicU64::new(last_seq),
             background: Signal::default(),
             store: OnceLock::new(),

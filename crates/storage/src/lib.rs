@@ -41,5 +41,5 @@ pub use partition::{
     AppendContext, Appended, DataWatcher, FileSlice, Partition, ReadSlice, TimestampOffset,
 };
 pub use partition_state::{Check, PartitionState, PartitionStateFactory};
-pub use store::{Commit, MetaOp, Op, Store, Tree};
+pub use store::{Commit, MetaOp, Op, Store, StoreStats, Tree};
 pub use topic::{NewTopic, Topic, TopicId, Topics};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use bytes::Bytes;
@@ -71,6 +72,17 @@ pub enum Op {
 /// A place in the journal: the commit of this sequence number and all before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Commit(pub u64);
+
+/// What a store counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Commits kept since the data directory was made.
+    pub commits: u64,
+    /// Syncs of the journal since the start.
+    pub journal_syncs: u64,
+    /// Bytes written to the journal since the start.
+    pub journal_bytes: u64,
+}
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
@@ -302,6 +314,15 @@ impl Store {
     /// `None` while writes are taken; otherwise why not (disk full, failed sync), for `/healthz` and logs.
     pub fn write_trouble(&self) -> Option<StoreError> {
         self.inner.core.queue.trouble()
+    }
+    /// What was counted since the start, for metrics.
+    pub fn stats(&self) -> StoreStats {
+        let core = &self.inner.core;
+        StoreStats {
+            commits: core.queue.progress.reached(Stage::Durable),
+            journal_syncs: core.journal_syncs.load(Ordering::Relaxed),
+            journal_bytes: core.journal_bytes.load(Ordering::Relaxed),
+        }
     }
     /// Takes no more commits, finishes those under way, checkpoints, unlocks. Blocking.
     pub fn close(&self) -> Result<(), StoreError> {

@@ -155,8 +155,10 @@ impl Writer {
         }
         core.since_checkpoint
             .fetch_add(len as u64, Ordering::Relaxed);
+        core.journal_bytes.fetch_add(len as u64, Ordering::Relaxed);
         if core.synced() {
             core.queue.progress.publish(Stage::Written, last);
+            core.journal_syncs.fetch_add(1, Ordering::Relaxed);
             self.journal()
                 .sync()
                 .map_err(|e| GroupError::Failed(format!("syncing the journal: {e}")))?;

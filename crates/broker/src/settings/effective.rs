@@ -54,6 +54,8 @@ pub struct Effective {
     /// What dead letters follow where neither topic nor group say otherwise.
     pub dead_letters: ottla_dlq::settings::Settings,
     pub dead_letter_topic_suffix: String,
+    /// `http.allowed.hosts`.
+    pub http_allowed_hosts: Vec<String>,
 }
 
 impl Effective {
@@ -101,6 +103,10 @@ impl Effective {
                 .value("dlq.topic.suffix")
                 .expect("has a default")
                 .to_owned(),
+            http_allowed_hosts: layers
+                .value("http.allowed.hosts")
+                .map(|hosts| list(hosts).map(str::to_owned).collect())
+                .unwrap_or_default(),
         }
     }
 }

@@ -6,6 +6,9 @@
     reason = "each test file uses a part of it"
 )]
 
+pub mod http;
+pub mod open_metrics;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

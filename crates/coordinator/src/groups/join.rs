@@ -96,7 +96,12 @@ impl<T> Group<T> {
         member_id: String,
         out: &mut GroupEffects<T>,
     ) {
-        self.extend_initial_delay(now, config, out);
+        if let State::PreparingRebalance {
+            initial: Some(initial),
+        } = &mut self.state
+        {
+            initial.new_member_added = true;
+        }
         out.timers.push((
             self.session_key(&member_id),
             Some(now.monotonic_ms + NEW_MEMBER_JOIN_TIMEOUT_MS),

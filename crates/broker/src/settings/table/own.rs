@@ -18,4 +18,8 @@ pub(super) const ROWS: &[Definition] = &[
         "Journal bytes after which a checkpoint is made.").at_least(1_048_576),
     broker("ottla.checkpoint.interval.ms", Long, "60000",
         "Milliseconds after which a checkpoint is made if anything was committed.").at_least(100),
+    broker("http.port", String, "9644",
+        "The port of HTTP (health, metrics, dead letters), on the host of the first listener; 0 takes a free one, as does a broker all of whose listeners do. `off`: no HTTP, on the listeners of Kafka's protocol neither. If the default is taken the broker starts without."),
+    broker("http.allowed.hosts", List, "",
+        "Names of this host that requests of HTTP may be for, beside addresses, names without a dot, local zones and advertised names. Others are refused: a web page whose name resolves to this host could ask in a browser's name."),
 ];

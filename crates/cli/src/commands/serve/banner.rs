@@ -12,6 +12,7 @@ pub(super) struct Facts {
     data_dir: PathBuf,
     cluster_id: String,
     listeners: Vec<Listener>,
+    http: Option<SocketAddr>,
 }
 
 struct Listener {
@@ -45,6 +46,7 @@ pub(super) fn facts(broker: &Broker) -> Facts {
                 bound,
             })
             .collect(),
+        http: broker.http_address(),
     }
 }
 
@@ -92,6 +94,13 @@ pub(super) fn render(facts: &Facts) -> String {
             line(format!("  {:<width$}  warning: {warning}", ""));
         }
     }
+    if let Some(http) = facts.http {
+        line(format!(
+            "  {:<width$}  http://{}/healthz, /metrics, /openapi.json",
+            "http",
+            reachable(http)
+        ));
+    }
     if let Some(first) = facts.listeners.first() {
         let server = match first.advertised.as_str() {
             "127.0.0.1:9092" | "localhost:9092" => String::new(),
@@ -105,6 +114,14 @@ pub(super) fn render(facts: &Facts) -> String {
         ));
     }
     text
+}
+
+/// An address that works here: one that stands for all is no place to connect to.
+fn reachable(bound: SocketAddr) -> String {
+    match bound.ip().is_unspecified() {
+        true => format!("localhost:{}", bound.port()),
+        false => bound.to_string(),
+    }
 }
 
 /// Why clients cannot follow what they are told, where that can be seen from here.
@@ -148,22 +165,22 @@ mod tests {
         }
     }
 
-    fn banner(listeners: Vec<Listener>) -> String {
+    fn banner(listeners: Vec<Listener>, http: Option<&str>) -> String {
         render(&Facts {
             program: "ottla".to_owned(),
             data_dir: PathBuf::from("/home/me/data"),
             cluster_id: "IBpPLYXzTIuMGuPOzpWVRg".to_owned(),
             listeners,
+            http: http.map(|address| address.parse().unwrap()),
         })
     }
 
     #[test]
     fn the_banner_on_the_default_port() {
-        let text = banner(vec![listener(
-            "PLAINTEXT",
-            "127.0.0.1:9092",
-            "127.0.0.1:9092",
-        )]);
+        let text = banner(
+            vec![listener("PLAINTEXT", "127.0.0.1:9092", "127.0.0.1:9092")],
+            Some("127.0.0.1:9644"),
+        );
         insta::assert_snapshot!("banner_default", text);
     }
 
@@ -181,12 +198,14 @@ mod tests {
 
     #[test]
     fn the_banner_warns_of_addresses_that_clients_cannot_use() {
-        let text = banner(vec![
+        let listeners = vec![
             listener("HOST", "0.0.0.0:9092", "localhost:9092"),
             listener("ANY", "0.0.0.0:9093", "0.0.0.0:9093"),
             listener("FORWARDED", "0.0.0.0:9094", "kafka:19092"),
             listener("GOOD", "0.0.0.0:9095", "kafka:9095"),
-        ]);
+        ];
+        let text = banner(listeners, None);
+        assert!(!text.contains("http"), "{text}");
         insta::assert_snapshot!("banner_warnings", text);
     }
 }

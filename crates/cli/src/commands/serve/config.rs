@@ -28,6 +28,9 @@ pub(super) fn broker_config(args: &ServeArgs) -> anyhow::Result<BrokerConfig> {
         };
         values.insert("ottla.durability".to_owned(), value.to_owned());
     }
+    if let Some(port) = &args.http_port {
+        values.insert("http.port".to_owned(), port.clone());
+    }
     set_listeners(args, &mut values)?;
     values.extend(args.overrides.iter().cloned());
     Ok(BrokerConfig {
@@ -107,6 +110,8 @@ mod tests {
         let given = config(&["--config", file, "--port", "0", "--durability", "os"]).unwrap();
         assert_eq!(given.values["listeners"], "PLAINTEXT://127.0.0.1:0");
         assert_eq!(given.values["ottla.durability"], "os");
+        let given = config(&["--http-port", "off"]).unwrap();
+        assert_eq!(given.values["http.port"], "off");
     }
 
     #[test]

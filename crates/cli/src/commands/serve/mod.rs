@@ -15,7 +15,7 @@ use crate::signals::{Signals, Stop};
 use crate::talk::say;
 
 const HELP: &str = "\
-Of several sources the later wins: --config, then --port, --host and --durability, then --override.
+Of several sources the later wins: --config, then --port, --host, --http-port and --durability, then --override.
 
 Examples:
   ottla serve
@@ -32,6 +32,9 @@ pub struct ServeArgs {
     /// Address to listen on; 0.0.0.0 for all [default: 127.0.0.1]
     #[arg(long)]
     host: Option<String>,
+    /// Port for HTTP (health, metrics, dead letters); 0 takes a free one, off turns HTTP off [default: 9644]
+    #[arg(long, value_name = "PORT|off", value_parser = http_port)]
+    http_port: Option<String>,
     /// Where to keep the data [default: the configuration's log.dirs, or ./data]
     #[arg(short, long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -62,6 +65,14 @@ enum Durability {
 enum LogFormat {
     Text,
     Json,
+}
+
+/// Checked here, so that a mistake is one of usage.
+fn http_port(text: &str) -> Result<String, String> {
+    match text == "off" || text.parse::<u16>().is_ok() {
+        true => Ok(text.to_owned()),
+        false => Err("expected a port (0 to 65535) or off".to_owned()),
+    }
 }
 
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
