@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # Two stages: build with the pinned toolchain, then a slim Debian with the one binary in it.
 # Both base images can be replaced: --build-arg BUILDER=... --build-arg BASE=...
 ARG BUILDER=rust:1.95-slim-bookworm

@@ -7,6 +7,8 @@
 # Heap options go in KAFKA_HEAP_OPTS (-Xms256m -Xmx512m).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=scripts/lib.sh
+. "$here/lib.sh"
 
 usage() {
     sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
@@ -16,16 +18,6 @@ usage() {
 verb=$1 port=$2 dir=$3
 shift 3
 export KAFKA_OPTS="${KAFKA_HEAP_OPTS:--Xms256m -Xmx512m} ${KAFKA_OPTS:-}"
-
-# A port that nobody listens on now.
-free_port() {
-    local candidate
-    while :; do
-        candidate=$((20000 + RANDOM % 12000))
-        (exec 3<>"/dev/tcp/127.0.0.1/$candidate") 2>/dev/null || break
-    done
-    echo "$candidate"
-}
 
 prepare() {
     mkdir -p "$dir"
@@ -77,7 +69,7 @@ start)
     nohup "$here/kafka-tool.sh" server-start "$dir/server.properties" >"$dir/kafka.log" 2>&1 </dev/null &
     echo $! >"$dir/pid"
     for _ in $(seq 1 240); do
-        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+        if port_taken "$port"; then
             echo "Apache Kafka on 127.0.0.1:$port, process $(cat "$dir/pid"), data in $dir"
             exit
         fi

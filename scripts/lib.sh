@@ -71,3 +71,42 @@ require_rust() {
 
 # Checksum of the given files, to tell whether something built from them is still true.
 fingerprint() { cat "$@" | cksum | tr ' ' '-'; }
+
+port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# A port that nobody listens on now.
+free_port() {
+    local candidate
+    while :; do
+        candidate=$((20000 + RANDOM % 12000))
+        port_taken "$candidate" || break
+    done
+    echo "$candidate"
+}
+
+# within SECONDS COMMAND...: ends a command that takes longer, where there is a command to do it.
+within() {
+    if have timeout; then timeout "$@"; else "${@:2}"; fi
+}
+
+# Docker's compose: the plugin, or the command of its own.
+compose() {
+    if docker compose version >/dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi
+}
+
+# Says what is missing for running containers; nothing if all is there.
+engine_lacks() {
+    if ! have docker; then
+        echo "there is no docker command"
+    elif ! docker info >/dev/null 2>&1; then
+        echo "docker does not answer (docker info says why)"
+    elif ! compose version >/dev/null 2>&1; then
+        echo "docker has no compose plugin, and there is no docker-compose"
+    fi
+}
+
+require_engine() {
+    local lack
+    lack=$(engine_lacks)
+    [ -z "$lack" ] || fail "containers cannot be run here: $lack"
+}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All tests: format and lints, unit and simulation tests, end-to-end tests with real clients. Installs what they need.
-#   test.sh [check|unit|e2e]...     all of them when none is named
+# All tests: format and lints, unit and simulation tests, end-to-end tests with real clients, the image. Installs what they need.
+#   test.sh [check|unit|e2e|image]...     all of them when none is named; the image where there is Docker
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -24,12 +24,23 @@ step_e2e() {
     cargo test --locked -p ottla-tests --no-fail-fast
 }
 
+step_image() {
+    say "the image, and docker-compose.yml"
+    ./scripts/test-image.sh
+}
+
+left_out=
+if [ $# = 0 ]; then
+    lack=$(engine_lacks)
+    [ -z "$lack" ] || left_out="; skipped the image: $lack"
+    set -- check unit e2e
+    [ -n "$lack" ] || set -- "$@" image
+fi
 require_rust
-[ $# -gt 0 ] || set -- check unit e2e
 for step in "$@"; do
     case "$step" in
-    check | unit | e2e) "step_$step" ;;
-    *) fail "no such step: $step (check, unit, e2e)" ;;
+    check | unit | e2e | image) "step_$step" ;;
+    *) fail "no such step: $step (check, unit, e2e, image)" ;;
     esac
 done
-say "all passed in $SECONDS s"
+say "all passed in $SECONDS s$left_out"

@@ -4,6 +4,7 @@
 //! broker share the cores; throughput includes the client. Nothing here asserts a time.
 
 mod measure;
+mod pages;
 mod payload;
 mod plot;
 mod process;

@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::{Meter, Sample, Scene, TOPIC, WARM_UP_SHARE, higher, lower};
+use crate::pages;
 use crate::payload::Payload;
 use crate::process::{disk_bytes, resident_bytes};
 
@@ -59,6 +60,8 @@ pub const LOADS: &[Load] = &[
     load(1024, 1, "all", "lz4", 600),
 ];
 
+/// What the producer may hold; as the setting, in bytes.
+const CLIENT_QUEUE_BYTES: u64 = 262_144 << 10;
 /// How long one direction of a load may take.
 const DEADLINE: Duration = Duration::from_secs(300);
 
@@ -92,13 +95,14 @@ pub async fn run(scene: &Scene, load: Load) -> Result<Vec<Sample>> {
         let address = server.address.clone();
         tokio::task::spawn_blocking(move || consume(&address, load, count))
     };
+    let payload = (count + warm_up) as f64 * load.size as f64;
+    pages::touch(&scene.programs.scratch, payload as u64 + CLIENT_QUEUE_BYTES)?;
     producing(warm_up).await??;
     let meter = Meter::start(&server)?;
     producing(count).await??;
     let (wall, cpu) = meter.stop()?;
     let resident = resident_bytes(server.pid())?;
     let disk = disk_bytes(&server.data_dir());
-    let payload = (count + warm_up) as f64 * load.size as f64;
     let mut samples = vec![
         higher("produce", "MB/s", gigabytes * 1e3 / wall),
         lower("produce CPU", "s/GB", cpu / gigabytes),
@@ -151,7 +155,10 @@ fn produce(address: &str, load: Load, count: u64) -> Result<()> {
         .set("linger.ms", "5")
         .set("batch.size", "1000000")
         .set("queue.buffering.max.messages", "500000")
-        .set("queue.buffering.max.kbytes", "262144")
+        .set(
+            "queue.buffering.max.kbytes",
+            (CLIENT_QUEUE_BYTES >> 10).to_string(),
+        )
         .create_with_context(Count(deliveries.clone()))?;
     let payload = Payload::new();
     for number in 0..count {

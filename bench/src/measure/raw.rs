@@ -16,6 +16,7 @@ use ottla_client::Connection;
 use ottla_codec::records::{BatchBuilder, Record};
 
 use super::{Meter, Sample, Scene, TOPIC, WARM_UP_SHARE, end_offsets, higher, lower};
+use crate::pages;
 use crate::payload::Payload;
 use crate::stats::percentile_ms;
 
@@ -88,6 +89,8 @@ pub async fn run(scene: &Scene) -> Result<Vec<Sample>> {
         let batch = batch.clone();
         move |stream, partitions| write(stream, partitions, &batch, batches)
     };
+    let payload = (batches + warm_up) * CONNECTIONS as u64 * batch.len() as u64;
+    pages::touch(&scene.programs.scratch, payload)?;
     each_connection(&server.address, writing(warm_up)).await?;
     let meter = Meter::start(&server)?;
     let mut times = each_connection(&server.address, writing(batches)).await?;

@@ -4,6 +4,11 @@ use std::io::{Read, Write};
 
 use lz4_flex::frame::{FrameDecoder, FrameEncoder};
 
+mod inflate;
+mod snappy;
+
+pub(crate) use inflate::Inflate;
+
 /// A batch's codec: the low three bits of its attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -46,33 +51,17 @@ pub fn decompress(
     limit: usize,
 ) -> Result<Vec<u8>, CompressionError> {
     let mut out = Vec::new();
-    decompress_into(codec, input, limit, &mut out)?;
-    Ok(out)
-}
-
-/// As [`decompress`], into memory that the caller keeps: what `out` held is dropped. After an error it holds anything.
-pub fn decompress_into(
-    codec: Compression,
-    input: &[u8],
-    limit: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), CompressionError> {
-    out.clear();
     match codec {
-        Compression::None => {
-            out.extend_from_slice(input.get(..=limit).unwrap_or(input));
-            Ok(())
-        }
-        Compression::Gzip => bounded(flate2::read::MultiGzDecoder::new(input), limit, out),
-        Compression::Snappy => return snappy(input, limit, out),
-        Compression::Lz4 => lz4(input, limit, out),
-        Compression::Zstd => zstd_decoder(input, limit).and_then(|d| bounded(d, limit, out)),
+        Compression::None => out.extend_from_slice(input.get(..=limit).unwrap_or(input)),
+        Compression::Snappy => snappy::decompress(input, limit, &mut out)?,
+        _ => stream(codec, input, limit)
+            .and_then(|stream| bounded(stream, limit, &mut out))
+            .map_err(|e| malformed(codec, e))?,
     }
-    .map_err(|e| malformed(codec, e))?;
     if out.len() > limit {
         return Err(CompressionError::TooLarge { limit });
     }
-    Ok(())
+    Ok(out)
 }
 
 /// Compresses `input`.
@@ -89,7 +78,7 @@ pub fn compress(codec: Compression, input: &[u8]) -> Vec<u8> {
             encoder.write_all(input).expect(IN_MEMORY);
             encoder.finish().expect(IN_MEMORY)
         }
-        Compression::Snappy => snappy_xerial(input),
+        Compression::Snappy => snappy::compress(input),
         Compression::Lz4 => {
             // Independent blocks: the only ones that Java's reader takes.
             let mut encoder = FrameEncoder::new(Vec::new());
@@ -138,29 +127,77 @@ fn bounded(mut reader: impl Read, limit: usize, out: &mut Vec<u8>) -> std::io::R
     Ok(())
 }
 
-fn lz4(input: &[u8], limit: usize, out: &mut Vec<u8>) -> std::io::Result<()> {
-    // The decoder takes the end of its input for the end of a frame, but Java's reader wants an end mark. With one behind
-    // the input it shows whether the input lacked it: then this one is used up.
-    const END_MARK: &[u8] = &[0; 4];
-    let mut decoder = FrameDecoder::new(input.chain(END_MARK));
-    // A read of nothing is the end of one frame; others may follow.
-    loop {
-        let before = decoder.get_ref().get_ref().0.len();
-        bounded(decoder.by_ref(), limit, out)?;
-        let (rest, mark) = decoder.get_ref().get_ref();
-        let rest = rest.len();
-        if out.len() > limit {
-            return Ok(());
+/// What a block of a codec that knows no bound of its own size inflates to, to be read in steps.
+enum Stream<'a> {
+    Plain(&'a [u8]),
+    Gzip(Box<flate2::bufread::MultiGzDecoder<&'a [u8]>>),
+    Lz4(Box<Lz4Frames<'a>>),
+    Zstd(Box<zstd::stream::read::Decoder<'static, &'a [u8]>>),
+}
+
+/// Snappy's is not among them: its blocks must be had whole.
+fn stream(codec: Compression, input: &[u8], limit: usize) -> std::io::Result<Stream<'_>> {
+    Ok(match codec {
+        Compression::None | Compression::Snappy => Stream::Plain(input),
+        Compression::Gzip => Stream::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(input))),
+        Compression::Lz4 => Stream::Lz4(Box::new(Lz4Frames::new(input))),
+        Compression::Zstd => Stream::Zstd(Box::new(zstd_decoder(input, limit)?)),
+    })
+}
+
+impl Read for Stream<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Stream::Plain(input) => input.read(out),
+            Stream::Gzip(decoder) => decoder.read(out),
+            Stream::Lz4(decoder) => decoder.read(out),
+            Stream::Zstd(decoder) => decoder.read(out),
         }
-        if mark.len() < END_MARK.len() {
-            return Err(std::io::Error::other("cut short"));
+    }
+}
+
+/// The decoder takes the end of its input for the end of a frame, but Java's reader wants an end mark. With one behind
+/// the input it shows whether the input lacked it: then this one is used up.
+const END_MARK: &[u8] = &[0; 4];
+
+/// Frames of LZ4 after one another.
+struct Lz4Frames<'a> {
+    decoder: FrameDecoder<std::io::Chain<&'a [u8], &'static [u8]>>,
+    /// The input that was left where the frame now read began.
+    left: usize,
+    /// The end was seen. Reading on would take the mark for another frame's start.
+    done: bool,
+}
+
+impl Lz4Frames<'_> {
+    fn new(input: &[u8]) -> Lz4Frames<'_> {
+        Lz4Frames {
+            decoder: FrameDecoder::new(input.chain(END_MARK)),
+            left: input.len(),
+            done: false,
         }
-        if rest == 0 {
-            return Ok(());
+    }
+}
+
+impl Read for Lz4Frames<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        while !self.done {
+            let read = self.decoder.read(out)?;
+            if read > 0 || out.is_empty() {
+                return Ok(read);
+            }
+            // The end of one frame; others may follow.
+            let (rest, mark) = self.decoder.get_ref().get_ref();
+            if mark.len() < END_MARK.len() {
+                return Err(std::io::Error::other("cut short"));
+            }
+            if !rest.is_empty() && rest.len() == self.left {
+                return Err(std::io::Error::other("bytes after the last frame"));
+            }
+            self.done = rest.is_empty();
+            self.left = rest.len();
         }
-        if rest == before {
-            return Err(std::io::Error::other("bytes after the last frame"));
-        }
+        Ok(0)
     }
 }
 
@@ -169,73 +206,11 @@ fn lz4(input: &[u8], limit: usize, out: &mut Vec<u8>) -> std::io::Result<()> {
 fn zstd_decoder(
     input: &[u8],
     limit: usize,
-) -> std::io::Result<zstd::stream::read::Decoder<'_, &[u8]>> {
+) -> std::io::Result<zstd::stream::read::Decoder<'static, &[u8]>> {
     let window_log = usize::BITS - limit.saturating_sub(1).leading_zeros();
     let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
     decoder.window_log_max(window_log.clamp(23, 27))?;
     Ok(decoder)
-}
-
-/// The start of snappy-java's framing, followed by two version numbers of four bytes.
-const XERIAL_MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
-const XERIAL_HEADER_LEN: usize = 16;
-/// The block size that snappy-java writes.
-const XERIAL_BLOCK: usize = 32 * 1024;
-
-fn snappy(input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), CompressionError> {
-    if !input.starts_with(XERIAL_MAGIC) {
-        return snappy_block(input, limit, out);
-    }
-    let cut_short = || malformed(Compression::Snappy, "cut short");
-    let mut rest = input.get(XERIAL_HEADER_LEN..).ok_or_else(cut_short)?;
-    while !rest.is_empty() {
-        let (field, after) = rest.split_first_chunk::<4>().ok_or_else(cut_short)?;
-        let len = u32::from_be_bytes(*field) as usize;
-        let block = after.get(..len).ok_or_else(cut_short)?;
-        snappy_block(block, limit, out)?;
-        rest = &after[len..];
-    }
-    Ok(())
-}
-
-/// Appends one raw block.
-fn snappy_block(block: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), CompressionError> {
-    /// Three bytes of a block give at most 64: a copy with an offset of two bytes.
-    const MAX_RATIO: usize = 22;
-    let bad = |e: snap::Error| malformed(Compression::Snappy, e);
-    let len = snap::raw::decompress_len(block).map_err(bad)?;
-    if len > limit - out.len() {
-        return Err(CompressionError::TooLarge { limit });
-    }
-    if len > block.len().saturating_mul(MAX_RATIO) {
-        return Err(malformed(
-            Compression::Snappy,
-            "the block is too short for the length that it claims",
-        ));
-    }
-    let start = out.len();
-    make_room(out, len, limit);
-    out.resize(start + len, 0);
-    snap::raw::Decoder::new()
-        .decompress(block, &mut out[start..])
-        .map_err(bad)?;
-    Ok(())
-}
-
-fn snappy_xerial(input: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(XERIAL_HEADER_LEN + snap::raw::max_compress_len(XERIAL_BLOCK));
-    out.extend_from_slice(XERIAL_MAGIC);
-    // The version, and the oldest version that can read it.
-    out.extend_from_slice(&[0, 0, 0, 1, 0, 0, 0, 1]);
-    let mut encoder = snap::raw::Encoder::new();
-    for block in input.chunks(XERIAL_BLOCK) {
-        let block = encoder
-            .compress_vec(block)
-            .expect("a block of 32 KiB is within what snappy can compress");
-        out.extend_from_slice(&(block.len() as u32).to_be_bytes());
-        out.extend_from_slice(&block);
-    }
-    out
 }
 
 #[cfg(test)]
@@ -329,25 +304,6 @@ mod tests {
                 "{codec:?}"
             );
         }
-    }
-
-    #[test]
-    fn snappy_without_framing_is_read() {
-        let input = b"raw snappy as librdkafka writes it ".repeat(50);
-        let raw = snap::raw::Encoder::new().compress_vec(&input).unwrap();
-        assert_eq!(decompress(Compression::Snappy, &raw, 1 << 20), Ok(input));
-    }
-
-    #[test]
-    fn a_snappy_block_that_claims_more_than_it_can_hold_is_malformed() {
-        // A length of 100 MB, then a literal of one byte.
-        let mut block = Vec::new();
-        crate::wire::put_uvarint(&mut block, 100_000_000);
-        block.extend_from_slice(&[0, 1]);
-        assert!(matches!(
-            decompress(Compression::Snappy, &block, usize::MAX),
-            Err(CompressionError::Malformed { .. })
-        ));
     }
 
     #[test]

@@ -1,19 +1,21 @@
 //! Walking over the records of a batch that a producer sent, to see that what its header says is so. Unlike
-//! [`crate::records`] this copies and keeps nothing, since it is done to every batch.
+//! [`crate::records`] this copies and keeps nothing, since it is done to every batch: a compressed one is looked at while it
+//! is inflated, a window at a time. So memory does not follow what a batch inflates to, nor the length of a record.
 
 use std::cell::RefCell;
 
 use crate::batch::{BatchHeader, HEADER_LEN};
-use crate::compression::{Compression, decompress_into};
+use crate::compression::{Compression, CompressionError, Inflate};
 use crate::records::RecordError;
 use crate::wire::{Reader, WireError};
 
-/// What a thread keeps for the next compressed batch: producers send up to a megabyte, which seldom inflates to more than this.
-const SCRATCH_KEPT: usize = 4 << 20;
+mod window;
+
+use window::{LongRecord, WHOLE, WINDOW, Window};
 
 thread_local! {
-    /// Every compressed batch is inflated, to be looked at and dropped.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Of the batch that is looked at.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What is seen of a record.
@@ -29,84 +31,202 @@ pub struct Seen {
 
 /// Checks every record of `batch` (header included, `header` being what it parses to) and shows each to `see`. Compressed records
 /// may inflate to `limit` bytes. Refused are false counts, deltas that are not 0, 1, 2, ..., lengths that do not fit, and
-/// bytes after the last record.
+/// bytes after the last record. What was shown before an error was found counts for nothing.
+///
+/// Takes 128 KiB for a compressed batch, and what its codec needs to look back at: up to 12 MiB, and more than that (never
+/// more than `limit`) for one thread at a time, the others waiting their turn.
 pub fn walk(
     header: &BatchHeader,
     batch: &[u8],
     limit: usize,
-    mut see: impl FnMut(Seen),
+    see: impl FnMut(Seen),
 ) -> Result<(), RecordError> {
     let packed = batch.get(HEADER_LEN..header.size).unwrap_or_default();
     match header.compression()? {
-        Compression::None => walk_body(header, packed, see),
-        codec => SCRATCH.with_borrow_mut(|body| {
-            let walked = decompress_into(codec, packed, limit, body)
-                .map_err(RecordError::from)
-                .and_then(|()| walk_body(header, body, &mut see));
-            if body.capacity() > SCRATCH_KEPT {
-                *body = Vec::new();
-            }
-            walked
+        Compression::None => plain(header, packed, see),
+        codec => BUFFER.with_borrow_mut(|buffer| {
+            buffer.resize(buffer.len().max(WINDOW), 0);
+            inflated(header, Inflate::new(codec, packed, limit)?, buffer, see)
         }),
     }
 }
 
-fn walk_body(
-    header: &BatchHeader,
-    body: &[u8],
-    mut see: impl FnMut(Seen),
-) -> Result<(), RecordError> {
+const MORE_BYTES: &str = "bytes after the last record that the header counts";
+const PAST_END: &str = "runs past the batch's end";
+
+/// Walks over records that are all there.
+fn plain(header: &BatchHeader, body: &[u8], mut see: impl FnMut(Seen)) -> Result<(), RecordError> {
     let mut reader = Reader::new(body);
     let count = usize::try_from(header.record_count).unwrap_or(0);
     for index in 0..count {
-        let malformed = |reason| RecordError::Malformed { index, reason };
-        let seen = record(&mut reader, index, header.base_timestamp).map_err(malformed)?;
-        see(seen);
+        let len = length(&mut reader).map_err(|fault| fault.at(index))?;
+        let bytes = reader
+            .take(len)
+            .map_err(|_| Fault::Record(PAST_END).at(index))?;
+        see(whole(header, index, bytes).map_err(|fault| fault.at(index))?);
     }
-    if reader.remaining() > 0 {
-        return Err(RecordError::Malformed {
-            index: count,
-            reason: "bytes after the last record that the header counts",
-        });
+    match reader.remaining() {
+        0 => Ok(()),
+        _ => Err(Fault::Record(MORE_BYTES).at(count)),
     }
-    Ok(())
 }
 
-fn record(
-    reader: &mut Reader<'_>,
-    index: usize,
-    base_timestamp: i64,
-) -> Result<Seen, &'static str> {
-    let len = reader.varint().map_err(|_| "length is malformed")?;
-    let len = usize::try_from(len).map_err(|_| "length is negative")?;
-    let bytes = reader.take(len).map_err(|_| "runs past the batch's end")?;
-    let cut_short = |_: WireError| "fields run past its end";
-    let mut fields = Reader::new(bytes);
-    fields.u8().map_err(cut_short)?; // attributes, unused so far
-    let delta = fields.varlong().map_err(cut_short)?;
-    let timestamp = base_timestamp
+/// Walks over records as they are inflated.
+fn inflated(
+    header: &BatchHeader,
+    inflate: Inflate<'_>,
+    buffer: &mut Vec<u8>,
+    mut see: impl FnMut(Seen),
+) -> Result<(), RecordError> {
+    let mut window = Window {
+        inflate,
+        buffer,
+        start: 0,
+        end: 0,
+    };
+    let count = usize::try_from(header.record_count).unwrap_or(0);
+    for index in 0..count {
+        see(next(header, index, &mut window).map_err(|fault| fault.at(index))?);
+    }
+    // Also where the codec sees that its end is not sound.
+    match window.unread().is_empty() && !window.fill()? {
+        true => Ok(()),
+        false => Err(Fault::Record(MORE_BYTES).at(count)),
+    }
+}
+
+fn next(header: &BatchHeader, index: usize, window: &mut Window<'_, '_>) -> Result<Seen, Fault> {
+    loop {
+        let mut reader = Reader::new(window.unread());
+        let len = length(&mut reader);
+        let (begin, have) = (reader.position(), reader.remaining());
+        match len {
+            Ok(len) if len <= have => {
+                let seen = whole(header, index, &window.unread()[begin..begin + len])?;
+                window.pass(begin + len);
+                return Ok(seen);
+            }
+            Ok(len) if len > WHOLE => {
+                window.pass(begin);
+                let fields = LongRecord { window, left: len };
+                return record(header, index, fields);
+            }
+            // Cut off by the window's end, or by the batch's.
+            Ok(_) | Err(_) if have < WHOLE && window.fill()? => {}
+            Ok(_) => return Err(Fault::Record(PAST_END)),
+            Err(fault) => return Err(fault),
+        }
+    }
+}
+
+/// A record's length, which is before it.
+#[inline]
+fn length(reader: &mut Reader<'_>) -> Result<usize, Fault> {
+    let len = reader
+        .varint()
+        .map_err(|_| Fault::Record("length is malformed"))?;
+    usize::try_from(len).map_err(|_| Fault::Record("length is negative"))
+}
+
+/// What is wrong, the record's index left to be said.
+enum Fault {
+    Compression(CompressionError),
+    Record(&'static str),
+}
+
+impl Fault {
+    fn at(self, index: usize) -> RecordError {
+        match self {
+            Fault::Compression(e) => RecordError::Compression(e),
+            Fault::Record(reason) => RecordError::Malformed { index, reason },
+        }
+    }
+}
+
+impl From<CompressionError> for Fault {
+    fn from(e: CompressionError) -> Fault {
+        Fault::Compression(e)
+    }
+}
+
+impl From<WireError> for Fault {
+    fn from(_: WireError) -> Fault {
+        Fault::Record("fields run past its end")
+    }
+}
+
+/// The bytes of one record, read from its front.
+trait Fields {
+    fn u8(&mut self) -> Result<u8, Fault>;
+    fn varint(&mut self) -> Result<i32, Fault>;
+    fn varlong(&mut self) -> Result<i64, Fault>;
+    fn skip(&mut self, len: usize) -> Result<(), Fault>;
+    fn remaining(&self) -> usize;
+}
+
+impl Fields for Reader<'_> {
+    #[inline]
+    fn u8(&mut self) -> Result<u8, Fault> {
+        Ok(Reader::u8(self)?)
+    }
+
+    #[inline]
+    fn varint(&mut self) -> Result<i32, Fault> {
+        Ok(Reader::varint(self)?)
+    }
+
+    #[inline]
+    fn varlong(&mut self) -> Result<i64, Fault> {
+        Ok(Reader::varlong(self)?)
+    }
+
+    #[inline]
+    fn skip(&mut self, len: usize) -> Result<(), Fault> {
+        self.take(len)?;
+        Ok(())
+    }
+
+    #[inline]
+    fn remaining(&self) -> usize {
+        Reader::remaining(self)
+    }
+}
+
+/// Reads the record that `bytes` are.
+#[inline]
+fn whole(header: &BatchHeader, index: usize, bytes: &[u8]) -> Result<Seen, Fault> {
+    record(header, index, Reader::new(bytes))
+}
+
+#[inline]
+fn record(header: &BatchHeader, index: usize, mut fields: impl Fields) -> Result<Seen, Fault> {
+    fields.u8()?; // attributes, unused so far
+    let delta = fields.varlong()?;
+    let timestamp = header
+        .base_timestamp
         .checked_add(delta)
-        .ok_or("timestamp overflows")?;
-    let offset_delta = fields.varint().map_err(cut_short)?;
+        .ok_or(Fault::Record("timestamp overflows"))?;
+    let offset_delta = fields.varint()?;
     if usize::try_from(offset_delta) != Ok(index) {
-        return Err("offset deltas are not consecutive");
+        return Err(Fault::Record("offset deltas are not consecutive"));
     }
     let has_key = nullable(&mut fields)?;
     nullable(&mut fields)?;
-    let headers = fields.varint().map_err(cut_short)?;
-    let headers = usize::try_from(headers).map_err(|_| "header count is negative")?;
+    let headers = fields.varint()?;
+    let headers =
+        usize::try_from(headers).map_err(|_| Fault::Record("header count is negative"))?;
     // A header is at least two lengths.
     if headers > fields.remaining() / 2 {
-        return Err("more headers than it can hold");
+        return Err(Fault::Record("more headers than it can hold"));
     }
     for _ in 0..headers {
         if !nullable(&mut fields)? {
-            return Err("header key is null");
+            return Err(Fault::Record("header key is null"));
         }
         nullable(&mut fields)?;
     }
     if fields.remaining() > 0 {
-        return Err("bytes after its last field");
+        return Err(Fault::Record("bytes after its last field"));
     }
     Ok(Seen {
         index,
@@ -117,94 +237,15 @@ fn record(
 
 /// Skips bytes with a varint length; false for null (-1).
 #[inline]
-fn nullable(reader: &mut Reader<'_>) -> Result<bool, &'static str> {
-    let len = reader.varint().map_err(|_| "fields run past its end")?;
+fn nullable(fields: &mut impl Fields) -> Result<bool, Fault> {
+    let len = fields.varint()?;
     if len == -1 {
         return Ok(false);
     }
-    let len = usize::try_from(len).map_err(|_| "negative length of a field")?;
-    reader.take(len).map_err(|_| "fields run past its end")?;
+    let len = usize::try_from(len).map_err(|_| Fault::Record("negative length of a field"))?;
+    fields.skip(len)?;
     Ok(true)
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::{Bytes, BytesMut};
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::records::{BatchBuilder, Record, RecordHeader};
-
-    fn batch(compression: Compression, keys: &[Option<&'static str>]) -> BytesMut {
-        let records: Vec<Record> = keys
-            .iter()
-            .enumerate()
-            .map(|(i, key)| Record {
-                offset: i as i64,
-                timestamp: 1000 + i as i64,
-                key: key.map(|k| Bytes::from_static(k.as_bytes())),
-                value: Some(Bytes::from_static(b"value")),
-                headers: vec![RecordHeader {
-                    key: Bytes::from_static(b"h"),
-                    value: None,
-                }],
-            })
-            .collect();
-        let builder = BatchBuilder {
-            compression,
-            ..BatchBuilder::default()
-        };
-        BytesMut::from(&builder.build(&records)[..])
-    }
-
-    fn walked(batch: &[u8]) -> Result<Vec<Seen>, RecordError> {
-        let header = BatchHeader::parse(batch)?;
-        let mut seen = Vec::new();
-        walk(&header, batch, 1 << 20, |s| seen.push(s))?;
-        Ok(seen)
-    }
-
-    #[test]
-    fn every_record_is_seen_whatever_the_codec() {
-        for codec in [
-            Compression::None,
-            Compression::Gzip,
-            Compression::Snappy,
-            Compression::Lz4,
-            Compression::Zstd,
-        ] {
-            let seen = walked(&batch(codec, &[Some("a"), None])).unwrap();
-            let keys: Vec<bool> = seen.iter().map(|s| s.has_key).collect();
-            let times: Vec<i64> = seen.iter().map(|s| s.timestamp).collect();
-            assert_eq!((keys, times), (vec![true, false], vec![1000, 1001]));
-        }
-    }
-
-    #[test]
-    fn a_false_count_is_refused() {
-        for codec in [Compression::None, Compression::Lz4] {
-            for count in [1, 3] {
-                let mut bytes = batch(codec, &[Some("a"), None]);
-                bytes[23..27].copy_from_slice(&(count - 1i32).to_be_bytes());
-                bytes[57..61].copy_from_slice(&count.to_be_bytes());
-                assert!(walked(&bytes).is_err(), "{codec:?} {count}");
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bodies_never_panic(body in prop::collection::vec(any::<u8>(), 0..200), codec in 0u8..5, count in 1i32..50) {
-            let mut bytes = batch(Compression::None, &[None]);
-            bytes.truncate(HEADER_LEN);
-            bytes.extend_from_slice(&body);
-            let size = bytes.len() as i32 - 12;
-            bytes[8..12].copy_from_slice(&size.to_be_bytes());
-            bytes[22] = codec;
-            bytes[57..61].copy_from_slice(&count.to_be_bytes());
-            if let Ok(header) = BatchHeader::parse(&bytes) {
-                let _ = walk(&header, &bytes, 1 << 16, |_| ());
-            }
-        }
-    }
-}
+mod tests;

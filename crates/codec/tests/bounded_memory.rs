@@ -1,6 +1,7 @@
 //! What a peer can make the broker allocate with one request: a small multiple of what it sent.
 //!
 //! The one test of its own binary, so that nothing else allocates while it counts.
+#![allow(clippy::unwrap_used)] // a test says with a panic what went wrong
 #![allow(unsafe_code)] // an allocator cannot be written without
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -8,7 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::{Bytes, BytesMut};
 use ottla_codec::api::Api;
+use ottla_codec::batch::BatchHeader;
 use ottla_codec::compression::{Compression, decompress};
+use ottla_codec::records::{BatchBuilder, Record};
+use ottla_codec::walk::walk;
 use ottla_codec::{produce, request};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -117,4 +121,42 @@ fn no_request_takes_more_than_a_small_multiple_of_its_bytes() {
     let block = [0xff, 0xff, 0xff, 0xff, 0x0f, 0, 1];
     let taken = peak(|| drop(decompress(Compression::Snappy, &block, usize::MAX)));
     assert!(taken <= 1 << 20, "snappy: {taken}");
+
+    // A producer's batch is looked at while it is inflated: one record of many megabytes, and many small ones. (What zstd
+    // allocates itself is not seen here, see the broker's tests with bombs.)
+    for values in [vec![40 << 20], vec![100; 200_000]] {
+        let records: Vec<Record> = (0..).zip(&values).map(zeros).collect();
+        for compression in [
+            Compression::Gzip,
+            Compression::Snappy,
+            Compression::Lz4,
+            Compression::Zstd,
+        ] {
+            let builder = BatchBuilder {
+                compression,
+                ..BatchBuilder::default()
+            };
+            let batch = builder.build(&records);
+            let header = BatchHeader::parse(&batch).unwrap();
+            let mut seen = 0;
+            let taken = peak(|| walk(&header, &batch, 128 << 20, |_| seen += 1).unwrap());
+            assert_eq!(seen, values.len());
+            // Blocks of LZ4 are of up to 4 MiB: one as it came, two inflated.
+            let most = match compression {
+                Compression::Lz4 => 13 << 20,
+                _ => 512 << 10,
+            };
+            assert!(taken <= most, "{compression:?}: {taken}");
+        }
+    }
+}
+
+fn zeros((offset, size): (i64, &usize)) -> Record {
+    Record {
+        offset,
+        timestamp: 0,
+        key: None,
+        value: Some(Bytes::from(vec![0; *size])),
+        headers: Vec::new(),
+    }
 }

@@ -150,6 +150,19 @@ pub fn restored(copy: &[RecordHeader], redrives: u32) -> Vec<RecordHeader> {
     headers
 }
 
+/// The headers that a dead record gets in a group's retry topic by a redrive: it still says where it came from, its count of failures
+/// begins anew, and that of its redrives is `redrives`.
+pub fn for_group(copy: &[RecordHeader], redrives: u32) -> Vec<RecordHeader> {
+    let dropped = [DELIVERY_COUNT, RETRY_AT, REDRIVE_COUNT];
+    let mut headers: Vec<RecordHeader> = copy
+        .iter()
+        .filter(|h| !dropped.iter().any(|name| &h.key[..] == name.as_bytes()))
+        .cloned()
+        .collect();
+    headers.push(header(REDRIVE_COUNT, redrives.to_string()));
+    headers
+}
+
 /// When the last record of a batch in a retry topic may be served, if one of them has to wait.
 pub fn retry_at(records: &[Record]) -> Option<i64> {
     records

@@ -6,10 +6,14 @@
 //! broker's `dead_letters`. The design is in `docs/DEAD_LETTERS.md`.
 #![forbid(unsafe_code)]
 
+pub mod engine;
 pub mod event;
 pub mod headers;
 pub mod marker;
+pub mod redrive;
 pub mod settings;
+
+pub use engine::Engine;
 
 /// The time of an event, both clocks, in milliseconds.
 ///
@@ -23,7 +27,9 @@ pub struct Now {
 }
 
 /// A partition by the name of its topic.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[allow(missing_docs)]
 pub struct TopicPartition {
     pub topic: String,

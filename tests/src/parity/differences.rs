@@ -156,16 +156,22 @@ pub const ACCEPTED: &[Accepted] = &[
         reason: "The broker's settings are those of Ottla: docs/SETTINGS.md lists them.",
     },
     Accepted {
+        api: "*",
+        step: "*",
+        path: "*<dlq.*>*",
+        reason: "The settings that begin with `dlq.` are those of dead letters, which Kafka does not have.",
+    },
+    Accepted {
         api: "DescribeConfigs",
         step: "configs::broker_configs: a group",
-        path: "*",
-        reason: "There are no settings of groups and of client metrics: both belong to protocols that are not supported yet.",
+        path: "*.synonyms*",
+        reason: "Kafka's settings of groups are kept and shown and have no effect: they belong to protocols that are not supported yet. Most have no broker setting for their default.",
     },
     Accepted {
         api: "DescribeConfigs",
         step: "configs::broker_configs: client metrics",
         path: "*",
-        reason: "There are no settings of groups and of client metrics: both belong to protocols that are not supported yet.",
+        reason: "There are no settings of client metrics, which are not supported yet.",
     },
     Accepted {
         api: "ListConfigResources",

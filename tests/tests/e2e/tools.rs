@@ -423,3 +423,61 @@ fn json_lines(text: &str) -> Vec<serde_json::Value> {
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect()
 }
+
+#[test]
+fn kafka_configs_sets_dead_letters_of_groups_topics_and_brokers() {
+    if Target::current() == Target::Kafka {
+        return;
+    }
+    let mut broker = Broker::start();
+    let (topic, group) = (unique("c"), unique("g"));
+    produce(&broker, &topic, "a:b\n");
+    let alter = |broker: &Broker, kind: &str, name: &str, change: [&str; 2]| {
+        let entity = ["--entity-type", kind, "--entity-name", name, "--alter"];
+        tool(broker, "configs", &[&entity[..], &change].concat())
+    };
+    let describe = |broker: &Broker, kind: &str, name: &str| {
+        let entity = ["--entity-type", kind, "--entity-name", name, "--describe"];
+        tool(broker, "configs", &entity).success().to_owned()
+    };
+    let levels = [
+        ("groups", group.as_str(), "DYNAMIC_GROUP_CONFIG", "enforce"),
+        ("topics", &topic, "DYNAMIC_TOPIC_CONFIG", "off"),
+        ("brokers", "1", "DYNAMIC_BROKER_CONFIG", "enforce"),
+    ];
+    for (kind, name, source, mode) in levels {
+        let set = format!("dlq.mode={mode},dlq.max.attempts=3");
+        alter(&broker, kind, name, ["--add-config", &set]).success();
+        let shown = describe(&broker, kind, name);
+        for expected in [
+            format!("dlq.mode={mode} sensitive=false synonyms={{{source}:dlq.mode={mode},"),
+            format!("dlq.max.attempts=3 sensitive=false synonyms={{{source}:dlq.max.attempts=3,"),
+            "DEFAULT_CONFIG:dlq.max.attempts=5}".to_owned(),
+        ] {
+            assert!(shown.contains(&expected), "{kind}: {shown}");
+        }
+        for (bad, reason) in [
+            ("dlq.mode=on", "String must be one of: off, detect, enforce"),
+            ("dlq.max.attempts=0", "Value must be at least 1"),
+            ("dlq.retry=1", "Settings of dead letters are: dlq."),
+        ] {
+            let said = alter(&broker, kind, name, ["--add-config", bad]).failure();
+            assert!(said.contains("InvalidConfigurationException"), "{said}");
+            assert!(said.contains(reason), "{said}");
+        }
+    }
+    // A group's own settings last as long as nobody takes them away, the broker's end included.
+    broker.kill();
+    broker.restart();
+    let all = ["--entity-type", "groups", "--describe"];
+    let listed = tool(&broker, "configs", &all).success().to_owned();
+    assert!(
+        listed.contains(&format!("Dynamic configs for group {group} are:")),
+        "{listed}"
+    );
+    assert!(listed.contains("dlq.mode=enforce"), "{listed}");
+    let gone = ["--delete-config", "dlq.mode,dlq.max.attempts"];
+    alter(&broker, "groups", &group, gone).success();
+    let left = describe(&broker, "groups", &group);
+    assert!(!left.contains("dlq."), "{left}");
+}

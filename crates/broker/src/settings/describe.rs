@@ -53,6 +53,16 @@ impl Settings {
                     .first()
                     .map(|broker| layers.given(broker.name))
                     .unwrap_or_default();
+                // As in Kafka, a group's default is shown under its own name if the broker has none for it.
+                if let (Scope::Group, [], Some(value)) =
+                    (scope, synonyms.as_slice(), definition.default)
+                {
+                    synonyms.push(Given {
+                        name: definition.name.to_owned(),
+                        value: value.to_owned(),
+                        source: Source::Default,
+                    });
+                }
                 if let Some(value) = own.get(definition.name) {
                     let given = Given {
                         name: definition.name.to_owned(),

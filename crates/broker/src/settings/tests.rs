@@ -21,7 +21,7 @@ fn what_is_not_given_has_its_default() {
     assert_eq!(effective.node_id, 1);
     assert_eq!(effective.num_partitions, 1);
     assert_eq!(effective.message_max_bytes, 1_048_588);
-    assert_eq!(effective.group_initial_rebalance_delay_ms, 0);
+    assert_eq!(effective.group_initial_rebalance_delay_ms, 75);
     assert_eq!(effective.queued_max_request_bytes, 256 << 20);
     assert_eq!(effective.durability, Durability::Disk);
     assert!(effective.auto_create_topics_enable && effective.auto_lower_replication_factor);

@@ -274,7 +274,7 @@ impl<T> GroupCoordinator<T> {
             return;
         };
         match key.kind {
-            TimerKind::Join => group.join_timer_due(now, &config, out),
+            TimerKind::Join => group.join_timer_due(now, out),
             TimerKind::Sync => group.sync_timer_due(now, &config, out),
             TimerKind::Session(member_id) => group.session_due(now, &config, &member_id, out),
         }

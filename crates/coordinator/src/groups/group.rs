@@ -11,15 +11,11 @@ use super::offsets::CommittedOffset;
 use super::{Departure, GroupEffects, records, subscription};
 use crate::Now;
 
-/// The first rebalance of an empty group waits for more members (`group.initial.rebalance.delay.ms`, KIP-134).
+/// The first rebalance of an empty group waits until nobody new has joined for `group.initial.rebalance.delay.ms` (KIP-134).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct InitialDelay {
-    /// The delay that runs.
-    pub delay_ms: u64,
-    /// How much longer it may be extended; bounded by the rebalance timeout.
-    pub remaining_ms: u64,
-    /// Somebody joined during the delay that runs: extend it.
-    pub new_member_added: bool,
+    /// Monotonic milliseconds at which it ends, whoever comes: the rebalance timeout after the first join.
+    pub latest_ms: u64,
 }
 
 /// Where a group is. Kafka's fifth state, Dead, does not occur: a group that is removed is not there any more.

@@ -96,12 +96,7 @@ impl<T> Group<T> {
         member_id: String,
         out: &mut GroupEffects<T>,
     ) {
-        if let State::PreparingRebalance {
-            initial: Some(initial),
-        } = &mut self.state
-        {
-            initial.new_member_added = true;
-        }
+        self.extend_initial_delay(now, config, out);
         out.timers.push((
             self.session_key(&member_id),
             Some(now.monotonic_ms + NEW_MEMBER_JOIN_TIMEOUT_MS),

@@ -151,7 +151,7 @@ fn the_protocol_that_all_share_and_most_prefer_wins() {
 }
 
 #[test]
-fn the_initial_delay_is_extended_while_members_come_up_to_the_rebalance_timeout() {
+fn the_initial_delay_begins_anew_with_each_new_member_up_to_the_rebalance_timeout() {
     let mut d = Driver::with(GroupConfig {
         initial_rebalance_delay_ms: 3_000,
         ..GroupConfig::default()
@@ -161,15 +161,30 @@ fn the_initial_delay_is_extended_while_members_come_up_to_the_rebalance_timeout(
         ..member(client)
     };
     let first = d.join(with_timeout("a"));
-    d.advance(2_000);
+    d.advance(2_500);
     d.join(with_timeout("b"));
-    d.advance(3_000);
+    d.advance(2_500);
     d.join(with_timeout("c"));
-    assert!(!d.replies.contains_key(&first), "extended at 3 s");
+    assert!(!d.replies.contains_key(&first), "until 5.5 s since b came");
     d.advance(1_999);
-    assert!(!d.replies.contains_key(&first), "extended at 6 s to 7 s");
+    assert!(!d.replies.contains_key(&first), "until 7 s since c came");
     d.advance(1);
     assert_eq!(d.join_reply(first).members.len(), 3);
+}
+
+#[test]
+fn the_initial_delay_ends_when_nobody_new_has_come_for_its_length() {
+    let mut d = Driver::with(GroupConfig {
+        initial_rebalance_delay_ms: 75,
+        ..GroupConfig::default()
+    });
+    let first = d.join(member("a"));
+    d.advance(50);
+    d.join(member("b"));
+    d.advance(74);
+    assert!(!d.replies.contains_key(&first));
+    d.advance(1);
+    assert_eq!(d.join_reply(first).members.len(), 2);
 }
 
 #[test]

@@ -58,22 +58,14 @@ impl<T> Group<T> {
         }
 
         let delay_ms = config.initial_rebalance_delay_ms;
-        let initial = InitialDelay {
-            delay_ms,
-            remaining_ms: self.rebalance_timeout_ms().saturating_sub(delay_ms),
-            new_member_added: false,
-        };
-        self.transition(
-            State::PreparingRebalance {
-                initial: Some(initial),
-            },
-            now,
-        );
+        let initial = Some(InitialDelay {
+            latest_ms: now.monotonic_ms + self.rebalance_timeout_ms().max(delay_ms),
+        });
+        self.transition(State::PreparingRebalance { initial }, now);
         if delay_ms == 0 {
             self.complete_join(now, out);
         } else {
-            let deadline = now.monotonic_ms + delay_ms;
-            out.timers.push((self.key(TimerKind::Join), Some(deadline)));
+            self.extend_initial_delay(now, config, out);
         }
     }
 
@@ -85,31 +77,30 @@ impl<T> Group<T> {
         }
     }
 
-    /// The join timer is due: extends the first delay if somebody came during it, else ends the join phase.
-    pub(crate) fn join_timer_due(
-        &mut self,
+    /// Somebody new joined: the first rebalance of an empty group is due when its delay has passed from now. Kafka lets the delay
+    /// that runs end first and then begins another, up to twice as long for the same members.
+    pub(crate) fn extend_initial_delay(
+        &self,
         now: Now,
         config: &GroupConfig,
         out: &mut GroupEffects<T>,
     ) {
-        let State::PreparingRebalance { initial } = &mut self.state else {
+        let State::PreparingRebalance {
+            initial: Some(initial),
+        } = &self.state
+        else {
             return;
         };
-        if let Some(initial) = initial
-            && initial.new_member_added
-            && initial.remaining_ms > 0
-        {
-            let delay_ms = config.initial_rebalance_delay_ms.min(initial.remaining_ms);
-            *initial = InitialDelay {
-                delay_ms,
-                remaining_ms: initial.remaining_ms.saturating_sub(initial.delay_ms),
-                new_member_added: false,
-            };
-            let deadline = now.monotonic_ms + delay_ms;
-            out.timers.push((self.key(TimerKind::Join), Some(deadline)));
-            return;
+        let deadline = now.monotonic_ms + config.initial_rebalance_delay_ms;
+        let deadline = deadline.min(initial.latest_ms);
+        out.timers.push((self.key(TimerKind::Join), Some(deadline)));
+    }
+
+    /// The join timer is due: nobody is waited for any longer.
+    pub(crate) fn join_timer_due(&mut self, now: Now, out: &mut GroupEffects<T>) {
+        if self.is_preparing() {
+            self.complete_join(now, out);
         }
-        self.complete_join(now, out);
     }
 
     /// Ends the join phase: dynamic members that did not come are removed, the rest is the next generation.

@@ -351,6 +351,57 @@ pub async fn incremental_alteration(both: &mut Both) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Settings of a group, by both calls. Names that only Ottla knows are left out of what is shown.
+pub async fn group_configs(both: &mut Both) -> anyhow::Result<()> {
+    const NAME: &str = "consumer.session.timeout.ms";
+    let group = both.name("group");
+    let shown = &[NAME, "consumer.heartbeat.interval.ms"];
+    let v = both.latest::<IncrementalAlterConfigsRequest>();
+    for (step, name, configs) in [
+        ("set", group.as_str(), &[(NAME, SET, Some("50000"))][..]),
+        ("bad value", &group, &[(NAME, SET, Some("soon"))]),
+        ("too small", &group, &[(NAME, SET, Some("0"))]),
+        ("unknown", &group, &[("no.such.config", SET, Some("1"))]),
+        ("a topic's", &group, &[("retention.ms", SET, Some("1"))]),
+        ("append", &group, &[(NAME, APPEND, Some("1"))]),
+        ("set null", &group, &[(NAME, SET, None)]),
+        ("no name", "", &[(NAME, SET, Some("50000"))]),
+        (
+            "delete what is not set",
+            &group,
+            &[(shown[1], DELETE, None)],
+        ),
+        ("delete", &group, &[(NAME, DELETE, None)]),
+    ] {
+        both.call::<IncrementalAlterConfigsRequest>(step, v, |_| change(GROUP, name, configs))
+            .await;
+        both.call_in_each_version::<DescribeConfigsRequest>(step, |_, _| {
+            describe(GROUP, &group, Some(shown))
+        })
+        .await;
+    }
+    let v = both.latest::<AlterConfigsRequest>();
+    for (step, configs) in [("all", &[(NAME, Some("55000"))][..]), ("all of none", &[])] {
+        both.call::<AlterConfigsRequest>(step, v, |_| {
+            let configs = configs.iter().map(|(name, value)| {
+                alter::AlterableConfig::default()
+                    .with_name(s(name))
+                    .with_value(value.map(s))
+            });
+            AlterConfigsRequest::default().with_resources(vec![
+                alter::AlterConfigsResource::default()
+                    .with_resource_type(GROUP)
+                    .with_resource_name(s(&group))
+                    .with_configs(configs.collect()),
+            ])
+        })
+        .await;
+        both.call::<DescribeConfigsRequest>(step, 4, |_| describe(GROUP, &group, Some(shown)))
+            .await;
+    }
+    Ok(())
+}
+
 pub async fn resources(both: &mut Both) -> anyhow::Result<()> {
     both.call::<ListConfigResourcesRequest>("client metrics", 0, |_| {
         ListConfigResourcesRequest::default()

@@ -39,7 +39,7 @@ scenarios! {
     records: deletion, times_after_deletion, leader_epochs;
     metadata: topics_by_name_and_id, described_partitions;
     topics: creation, refused_creation, deletion, partitions;
-    configs: topic_configs, broker_configs, alteration, incremental_alteration, resources;
+    configs: topic_configs, broker_configs, alteration, incremental_alteration, resources, group_configs;
     groups: a_life_in_each_version, refused_joins, wrong_members, two_members, static_members, description;
     group_offsets: commits, refused_commits, deletion, members;
     cluster: versions, description, log_directories, coordinators, unknown_requests;

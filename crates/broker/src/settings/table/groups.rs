@@ -6,8 +6,8 @@ pub(super) const ROWS: &[Definition] = &[
     broker(
         "group.initial.rebalance.delay.ms",
         Int,
-        "0",
-        "Milliseconds that an empty group waits for further members before its first rebalance. Kafka's default is 3000; Ottla does not make one wait.",
+        "75",
+        "Milliseconds without a new member after which the first rebalance of an empty group begins. Kafka's default is 3000.",
     ),
     broker(
         "group.min.session.timeout.ms",

@@ -1,6 +1,7 @@
 //! The one table of settings, in chapters.
 
 mod dead_letters;
+mod group;
 mod groups;
 mod log;
 mod network;
@@ -61,6 +62,10 @@ pub(super) const CHAPTERS: &[Chapter] = &[
     Chapter {
         title: "Groups, producers and transactions",
         rows: groups::ROWS,
+    },
+    Chapter {
+        title: "Group settings",
+        rows: group::ROWS,
     },
     Chapter {
         title: "Security",

@@ -1,0 +1,320 @@
+//! One group: what its events change, and the gates that follow from its state.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::breaker::Breaker;
+use super::partition::{Partition, Start};
+use super::rows;
+use crate::event::{
+    CommitVerdict, Departure, Effects, Gate, MemberAssignment, MoveId, Serve, Served,
+};
+use crate::settings::Settings;
+use crate::{Now, Offsets, StoreOp, TopicPartition};
+
+use super::moves::Pending;
+
+/// What is known of one group's failures.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub members: BTreeMap<String, Member>,
+    pub partitions: BTreeMap<TopicPartition, Partition>,
+    /// The moves that are under way.
+    pub moves: BTreeMap<MoveId, Pending>,
+    pub breaker: Breaker,
+    /// The partitions that wait until a nacked record is due, on the monotonic clock.
+    pub retries: BTreeSet<(u64, TopicPartition)>,
+    /// The timer that the engine keeps for it.
+    pub wake: Option<u64>,
+}
+
+/// A member in the current generation.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub client: String,
+    pub rebalance_timeout_ms: i32,
+    /// When it was first seen, on the monotonic clock.
+    pub since_ms: u64,
+}
+
+/// One event's way through a group.
+pub(super) struct Turn<'a> {
+    pub now: Now,
+    pub group: &'a str,
+    pub settings: &'a dyn Fn(&str, &str) -> Settings,
+    pub effects: Effects,
+    pub next_move: &'a mut u64,
+    /// Partitions whose gates and rows are to be looked at afterwards.
+    pub touched: BTreeSet<TopicPartition>,
+}
+
+impl Turn<'_> {
+    pub fn settings(&self, at: &TopicPartition) -> Settings {
+        (self.settings)(self.group, &at.topic)
+    }
+
+    pub fn touch(&mut self, at: &TopicPartition) {
+        if !self.touched.contains(at) {
+            self.touched.insert(at.clone());
+        }
+    }
+}
+
+impl Group {
+    pub fn assigned(&mut self, turn: &mut Turn<'_>, members: Vec<MemberAssignment>) {
+        let mut old = std::mem::take(&mut self.members);
+        let mut owned = BTreeSet::new();
+        for member in members {
+            let since_ms = old
+                .remove(&member.member_id)
+                .map_or(turn.now.monotonic_ms, |m| m.since_ms);
+            self.members.insert(
+                member.member_id,
+                Member {
+                    client: format!("{}{}", member.client_id, member.client_host),
+                    rebalance_timeout_ms: member.rebalance_timeout_ms,
+                    since_ms,
+                },
+            );
+            owned.extend(member.partitions);
+        }
+        // What nobody reads is not kept in memory, unless there is something to say of it.
+        self.partitions
+            .retain(|at, p| owned.contains(at) || !p.is_plain());
+    }
+
+    pub fn position_fetched(
+        &mut self,
+        turn: &mut Turn<'_>,
+        member_id: String,
+        at: TopicPartition,
+        offset: Option<i64>,
+    ) {
+        let position = self.partitions.get(&at).and_then(|p| p.position);
+        if position.is_some() && position != offset {
+            // Nobody told of this change, so nothing is known of how it came.
+            self.reset(turn, &at);
+        }
+        let partition = self.partitions.entry(at).or_default();
+        partition.position = offset;
+        partition.start = Some(Start {
+            member_id,
+            committed: offset,
+        });
+    }
+
+    pub fn committed(&mut self, turn: &mut Turn<'_>, at: &TopicPartition, offset: i64) {
+        let Some(partition) = self.partitions.get_mut(at) else {
+            if !self.members.is_empty() {
+                self.partitions.entry(at.clone()).or_default().position = Some(offset);
+            }
+            return;
+        };
+        let floor = partition.position.or_else(|| {
+            // A group's first commit: it is progress if it passes the head on which members died.
+            partition.suspect.as_ref().map(|s| s.head)
+        });
+        match floor {
+            Some(floor) if offset > floor => self.progress(turn, at, offset),
+            Some(floor) if offset < floor => {
+                self.reset(turn, at);
+                self.partitions.entry(at.clone()).or_default().position = Some(offset);
+            }
+            _ => partition.position = Some(offset),
+        }
+    }
+
+    /// The group processed something: all before `offset`, which is past what was committed before.
+    pub fn progress(&mut self, turn: &mut Turn<'_>, at: &TopicPartition, offset: i64) {
+        let Some(partition) = self.partitions.get_mut(at) else {
+            return;
+        };
+        partition.position = Some(offset);
+        if !partition.is_plain() {
+            if partition.suspect.as_ref().is_some_and(|s| s.head < offset) {
+                partition.suspect = None;
+            }
+            if partition.lift.is_some_and(|l| l.until < offset) {
+                partition.lift = None;
+            }
+            if partition.nack.as_ref().is_some_and(|n| n.offset < offset) {
+                self.forget_nack(at);
+            }
+            turn.touch(at);
+        }
+        self.breaker_progress(turn);
+    }
+
+    pub fn reset(&mut self, turn: &mut Turn<'_>, at: &TopicPartition) {
+        self.forget_nack(at);
+        let Some(partition) = self.partitions.get_mut(at) else {
+            return;
+        };
+        partition.position = None;
+        partition.start = None;
+        partition.suspect = None;
+        partition.lift = None;
+        turn.touch(at);
+    }
+
+    pub fn topic_deleted(&mut self, turn: &mut Turn<'_>, topic: &str) {
+        let gone: Vec<TopicPartition> = self
+            .partitions
+            .keys()
+            .filter(|at| at.topic == topic)
+            .cloned()
+            .collect();
+        for at in gone {
+            self.reset(turn, &at);
+        }
+    }
+
+    pub fn gone(
+        &mut self,
+        _turn: &mut Turn<'_>,
+        member_id: &str,
+        _how: Departure,
+        _served: Vec<(TopicPartition, Served)>,
+    ) {
+        self.members.remove(member_id);
+    }
+
+    pub fn waits_at_gate(&mut self, _turn: &mut Turn<'_>, _at: &TopicPartition, _at_log_end: bool) {
+    }
+
+    pub fn timer(&mut self, turn: &mut Turn<'_>) {
+        while let Some((due, _)) = self.retries.first()
+            && *due <= turn.now.monotonic_ms
+        {
+            let (_, at) = self.retries.pop_first().expect("there is a first one");
+            if let Some(nack) = self.partitions.get_mut(&at).and_then(|p| p.nack.as_mut()) {
+                nack.due_ms = None;
+                nack.due_wall_ms = None;
+            }
+            turn.touch(&at);
+        }
+        self.ask_again(turn);
+    }
+
+    pub fn next_timer(&self) -> Option<u64> {
+        let retry = self.retries.first().map(|(at, _)| *at);
+        let moves = self.moves.values().filter_map(|m| m.again_at_ms).min();
+        [retry, moves].into_iter().flatten().min()
+    }
+
+    pub fn before_commit(
+        &mut self,
+        _group: &str,
+        _next_move: &mut u64,
+        at: &TopicPartition,
+        offset: i64,
+    ) -> CommitVerdict {
+        let Some(partition) = self.partitions.get(at) else {
+            return CommitVerdict::Plain;
+        };
+        match partition.lift {
+            Some(lift) if lift.from <= offset && offset < lift.until => {
+                CommitVerdict::Lifted(lift.until)
+            }
+            _ => CommitVerdict::Plain,
+        }
+    }
+
+    /// What the state says of a partition's gate.
+    fn gate_of(&self, at: &TopicPartition) -> Option<Gate> {
+        let partition = self.partitions.get(at)?;
+        let skip: Option<Offsets> = partition.lift;
+        let waits = partition.moving.is_some()
+            || partition.nack.as_ref().is_some_and(|n| n.due_ms.is_some());
+        let serve = if waits { Serve::Nothing } else { Serve::All };
+        match (skip, serve) {
+            (None, Serve::All) => None,
+            (skip, serve) => Some(Gate { skip, serve }),
+        }
+    }
+
+    /// Gates and rows of all that was touched follow the state.
+    pub fn finish(&mut self, turn: &mut Turn<'_>) {
+        for at in std::mem::take(&mut turn.touched) {
+            let gate = self.gate_of(&at);
+            let Some(partition) = self.partitions.get_mut(&at) else {
+                continue;
+            };
+            if partition.gate != gate {
+                partition.gate = gate;
+                turn.effects
+                    .gates
+                    .push((turn.group.to_owned(), at.clone(), gate));
+            }
+            let row = rows::of_partition(partition);
+            let key = || rows::partition_key(turn.group, &at);
+            turn.effects
+                .ops
+                .extend(rows::change(&mut partition.stored, row, key));
+        }
+        let row = rows::of_breaker(&self.breaker);
+        let key = || rows::breaker_key(turn.group);
+        let change = rows::change(&mut self.breaker.stored, row, key);
+        turn.effects.ops.extend(change);
+    }
+
+    /// The state as it was loaded meets the committed positions and the clock.
+    pub fn reconcile(
+        &mut self,
+        turn: &mut Turn<'_>,
+        position: &dyn Fn(&TopicPartition) -> Option<i64>,
+    ) {
+        let all: Vec<TopicPartition> = self.partitions.keys().cloned().collect();
+        for at in all {
+            let position = position(&at);
+            let partition = self.partitions.get_mut(&at).expect("listed above");
+            partition.position = position;
+            let past = |offset: i64| position.is_some_and(|p| p > offset);
+            if partition.suspect.as_ref().is_some_and(|s| past(s.head)) {
+                partition.suspect = None;
+            }
+            if partition.lift.is_some_and(|l| past(l.until)) {
+                partition.lift = None;
+            }
+            if partition.nack.as_ref().is_some_and(|n| past(n.offset)) {
+                partition.nack = None;
+            }
+            if let Some(nack) = &mut partition.nack
+                && let Some(due) = nack.due_wall_ms
+            {
+                // A wall clock that was set back must not hold the partition for longer than the setting allows.
+                let max = (turn.settings)(turn.group, &at.topic).retry_backoff_max_ms;
+                let left = u64::try_from(due.saturating_sub(turn.now.wall_ms)).unwrap_or(0);
+                let due_ms = turn.now.monotonic_ms.saturating_add(left.min(max));
+                nack.due_ms = Some(due_ms);
+                self.retries.insert((due_ms, at.clone()));
+            }
+            turn.touch(&at);
+        }
+    }
+
+    /// What opens all gates.
+    pub fn open_gates(&self, group: &str) -> Vec<(String, TopicPartition, Option<Gate>)> {
+        let closed = self.partitions.iter().filter(|(_, p)| p.gate.is_some());
+        closed
+            .map(|(at, _)| (group.to_owned(), at.clone(), None))
+            .collect()
+    }
+
+    /// What deletes all rows.
+    pub fn delete_rows(&self, group: &str) -> Vec<StoreOp> {
+        let mut ops: Vec<StoreOp> = self
+            .partitions
+            .iter()
+            .filter(|(_, p)| p.stored.is_some())
+            .map(|(at, _)| StoreOp::Delete {
+                key: rows::partition_key(group, at),
+            })
+            .collect();
+        if self.breaker.stored.is_some() {
+            ops.push(StoreOp::Delete {
+                key: rows::breaker_key(group),
+            });
+        }
+        ops
+    }
+}

@@ -1,0 +1,167 @@
+//! Moves: planned, carried out by the broker, asked for again.
+
+use super::group::{Group, Turn};
+use super::rows;
+use crate::event::{DeadRecord, Destination, Move, MoveId};
+use crate::{Offsets, StoreOp, TopicPartition};
+
+/// The longest pause before a move that could not be made is asked for again, milliseconds.
+const LONGEST_PAUSE_MS: u64 = 30_000;
+
+/// A move that is under way.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub planned: Move,
+    /// Why it could not be made, the last time.
+    pub error: Option<String>,
+    /// When it is asked for again, on the monotonic clock.
+    pub again_at_ms: Option<u64>,
+    failures: u32,
+    /// A client's commit waits for it, which comes again by itself.
+    for_commit: bool,
+}
+
+/// What a move is to be, before it has a name.
+pub(super) struct Plan {
+    pub at: TopicPartition,
+    pub records: Vec<DeadRecord>,
+    pub to: Destination,
+    pub expected: Option<i64>,
+    pub position: i64,
+    pub for_commit: bool,
+}
+
+impl Group {
+    /// Gives a plan its name and the rows that go with it.
+    pub fn plan(&mut self, group: &str, next_move: &mut u64, plan: Plan) -> Move {
+        let id = MoveId(*next_move);
+        *next_move += 1;
+        let partition = self.partitions.entry(plan.at.clone()).or_default();
+        partition.moving = Some(id);
+        let lift = lift_after(partition.lift, &plan.records, plan.position);
+        let mut ops = vec![StoreOp::Put {
+            key: rows::partition_key(group, &plan.at),
+            value: rows::of_lift(lift),
+        }];
+        // What the breaker counts must not be forgotten by a crash after the move.
+        if let Some(value) = rows::of_breaker(&self.breaker) {
+            ops.push(StoreOp::Put {
+                key: rows::breaker_key(group),
+                value,
+            });
+        }
+        let planned = Move {
+            id,
+            group: group.to_owned(),
+            at: plan.at,
+            records: plan.records,
+            to: plan.to,
+            expected: plan.expected,
+            position: plan.position,
+            ops,
+        };
+        let pending = Pending {
+            planned: planned.clone(),
+            error: None,
+            again_at_ms: None,
+            failures: 0,
+            for_commit: plan.for_commit,
+        };
+        self.moves.insert(id, pending);
+        planned
+    }
+
+    /// The same, asked for with the effects of this event.
+    pub fn ask_for(&mut self, turn: &mut Turn<'_>, plan: Plan) -> MoveId {
+        turn.touch(&plan.at);
+        let planned = self.plan(turn.group, turn.next_move, plan);
+        let id = planned.id;
+        turn.effects.moves.push(planned);
+        id
+    }
+
+    pub fn moved(&mut self, turn: &mut Turn<'_>, id: MoveId) {
+        let Some(Pending { planned, .. }) = self.moves.remove(&id) else {
+            return;
+        };
+        let at = planned.at;
+        // Others were planned on the position that is no more.
+        self.moves.retain(|_, m| m.planned.at != at);
+        self.forget_nack(&at);
+        let partition = self.partitions.entry(at.clone()).or_default();
+        partition.position = Some(planned.position);
+        partition.lift = Some(lift_after(
+            partition.lift,
+            &planned.records,
+            planned.position,
+        ));
+        partition.moving = None;
+        partition.suspect = None;
+        if let Some(start) = &mut partition.start
+            && start.committed.is_none_or(|c| c < planned.position)
+        {
+            // Who fetched its position before the move is served from after it.
+            start.committed = Some(planned.position);
+        }
+        // The rows of `planned.ops` are stored now: what is kept of them is compared with the state as for any other.
+        partition.stored = planned.ops.first().and_then(|op| match op {
+            StoreOp::Put { value, .. } => Some(value.clone()),
+            StoreOp::Delete { .. } => None,
+        });
+        turn.touch(&at);
+    }
+
+    pub fn move_failed(&mut self, turn: &mut Turn<'_>, id: MoveId, error: String, retry: bool) {
+        let Some(pending) = self.moves.get_mut(&id) else {
+            return;
+        };
+        let at = pending.planned.at.clone();
+        turn.touch(&at);
+        if retry && !pending.for_commit {
+            let pause = 1000u64
+                .saturating_mul(1 << pending.failures.min(8))
+                .min(LONGEST_PAUSE_MS);
+            pending.failures += 1;
+            pending.error = Some(error);
+            pending.again_at_ms = Some(turn.now.monotonic_ms.saturating_add(pause));
+            return;
+        }
+        self.moves.remove(&id);
+        let left = self.moves.iter().find(|(_, m)| m.planned.at == at);
+        let left = left.map(|(id, _)| *id);
+        if let Some(partition) = self.partitions.get_mut(&at) {
+            partition.moving = left;
+        }
+        if left.is_none() && !retry {
+            // The record is not where the decision was made: it is decided anew.
+            self.forget_nack(&at);
+        }
+    }
+
+    /// The moves whose pause is over are asked for again.
+    pub fn ask_again(&mut self, turn: &mut Turn<'_>) {
+        for pending in self.moves.values_mut() {
+            if let Some(at) = pending.again_at_ms
+                && at <= turn.now.monotonic_ms
+            {
+                pending.again_at_ms = None;
+                turn.effects.moves.push(pending.planned.clone());
+            }
+        }
+    }
+}
+
+/// The range that is left out after a move: together with the one before it, if that was not passed yet.
+fn lift_after(before: Option<Offsets>, records: &[DeadRecord], position: i64) -> Offsets {
+    let first = records.first().map_or(position, |r| r.offset);
+    match before {
+        Some(lift) if lift.until >= first && lift.from <= first => Offsets {
+            from: lift.from,
+            until: position,
+        },
+        _ => Offsets {
+            from: first,
+            until: position,
+        },
+    }
+}
