@@ -4,6 +4,7 @@
 //! The synchronous part of a request runs in the order in which its connection sent it; waiting does not block the next one;
 //! replies leave in request order.
 
+pub mod dead_letters;
 pub mod settings;
 
 mod accept;

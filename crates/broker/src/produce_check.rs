@@ -10,7 +10,7 @@ use crate::errors::{self, Refusal};
 use crate::settings::TopicConfig;
 
 /// What a compressed batch may inflate to, bytes.
-const INFLATED_MAX: usize = 128 << 20;
+pub(crate) const INFLATED_MAX: usize = 128 << 20;
 /// The first version in which zstd may be used (KIP-110).
 const FIRST_WITH_ZSTD: i16 = 7;
 /// Errors of single records that one answer names.

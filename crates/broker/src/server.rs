@@ -19,6 +19,8 @@ use crate::budget::Budget;
 use crate::cluster::Cluster;
 use crate::connection::Limits;
 use crate::connections::{Connections, Ending};
+use crate::dead_letters::Queues;
+use crate::dead_letters::redrive::{self, Redrives};
 use crate::fetch_sessions::FetchSessions;
 use crate::groups::GroupService;
 use crate::http::Http;
@@ -85,6 +87,7 @@ impl Broker {
         let state = Arc::new(BrokerState {
             topics: TopicService::new(store.clone(), settings.clone()),
             groups: GroupService::new(store.clone(), settings.clone()),
+            redrives: Redrives::default(),
             store,
             settings,
             cluster,
@@ -150,6 +153,11 @@ impl Broker {
     /// The cluster's id.
     pub fn cluster_id(&self) -> String {
         self.state.cluster.cluster_id.to_string()
+    }
+
+    /// Its dead letter queues.
+    pub fn dead_letters(&self) -> Queues {
+        Queues::new(self.state.clone())
     }
 
     /// Answers what is under way, checkpoints, closes. At most about two seconds.
@@ -218,6 +226,7 @@ fn serve(
     }
     tasks.spawn(background::close_idle(state.clone(), connections.clone()));
     tasks.spawn(background::retention(state.clone()));
+    tasks.spawn(redrive::serve(state.clone(), tasks.clone()));
     tasks.close();
     tasks
 }

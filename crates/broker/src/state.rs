@@ -7,6 +7,7 @@ use ottla_storage::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
+use crate::dead_letters::redrive::Redrives;
 use crate::fetch_sessions::FetchSessions;
 use crate::groups::GroupService;
 use crate::metrics::Metrics;
@@ -23,6 +24,8 @@ pub(crate) struct BrokerState {
     pub topics: TopicService,
     /// Group coordination: the pure machine of `ottla-coordinator`, its timers, its commits.
     pub groups: GroupService,
+    /// Dead letters on their way back.
+    pub redrives: Redrives,
     /// This node, its cluster and its advertised addresses.
     pub cluster: Cluster,
     /// Who fetches what, for incremental fetches.

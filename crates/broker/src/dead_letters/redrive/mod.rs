@@ -1,0 +1,39 @@
+//! Redrives: tasks that move dead letters back, in the background, from their rows.
+//!
+//! A chunk of a task is one commit: the copies in the target, the task's row with its cursor, and the queue's moved set. So a
+//! crash loses nothing and repeats nothing, and what was moved is not in the queue for the next task.
+
+mod chunk;
+mod dry_run;
+mod front;
+mod pack;
+pub(crate) mod purge;
+mod run;
+mod service;
+mod start;
+
+pub(crate) use run::serve;
+pub(crate) use service::{Change, Redrives, change};
+pub(crate) use start::start;
+
+use ottla_dlq::StoreOp;
+use ottla_storage::{MetaOp, Op, Tree};
+
+fn meta_op(op: StoreOp) -> MetaOp {
+    let tree = Tree::DeadLetters;
+    match op {
+        StoreOp::Put { key, value } => MetaOp::Put {
+            tree,
+            key: key.into(),
+            value: value.into(),
+        },
+        StoreOp::Delete { key } => MetaOp::Delete {
+            tree,
+            key: key.into(),
+        },
+    }
+}
+
+fn op(op: StoreOp) -> Op {
+    Op::Meta(meta_op(op))
+}
