@@ -8,11 +8,9 @@
 //! - [`admin`], [`producer`], [`consumer`]: what programs do with it.
 //!
 //! # Brokers that lie
-//! A broker is trusted further than a broker trusts its clients. Frames are bounded ([`ConnectionOptions`]) and take memory as
-//! their bytes arrive; records inflate within a bound. But an answer is decoded by the crate `kafka-protocol`, which reserves
-//! room for as many elements as an array claims to have. A false claim comes to an error as soon as the bytes end, and memory
-//! that was reserved and never touched costs nothing on systems that overcommit; a claim beyond what the system grants at
-//! all ends the process. So this crate is not for talking to brokers that mean harm.
+//! A broker is trusted no further than a broker trusts its clients. Frames are bounded ([`ConnectionOptions`]) and take memory
+//! as their bytes arrive; every answer is held against its shape before it is decoded ([`ottla_codec::answer`]), so that what
+//! it becomes is a small multiple of its bytes; records inflate within a bound.
 #![forbid(unsafe_code)]
 
 pub mod admin;

@@ -8,10 +8,12 @@
 //! a count that a peer claims. No input panics.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod api;
 pub mod batch;
 mod budget;
 pub mod compression;
+pub mod consumer_protocol;
 pub mod cut;
 pub mod fetch;
 pub mod frame;

@@ -56,7 +56,7 @@ pub fn decode(version: i16, body: BytesMut) -> Result<ProduceRequest, RequestErr
         return Err(error("version is not supported".to_owned()));
     }
     let mut decoder = Decoder {
-        budget: Budget::for_body(body.len()),
+        budget: Budget::for_request(body.len()),
         flexible: version >= 9,
         topic_ids: version >= 13,
         body,

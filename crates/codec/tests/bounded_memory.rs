@@ -1,4 +1,5 @@
-//! What a peer can make the broker allocate with one request: a small multiple of what it sent.
+//! What a peer can make the broker allocate with one request, and a broker its client with one answer: a small multiple of
+//! what was sent.
 //!
 //! The one test of its own binary, so that nothing else allocates while it counts.
 #![allow(clippy::unwrap_used)] // a test says with a panic what went wrong
@@ -8,12 +9,13 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::{Bytes, BytesMut};
+use kafka_protocol::protocol::Encodable;
 use ottla_codec::api::Api;
 use ottla_codec::batch::BatchHeader;
 use ottla_codec::compression::{Compression, decompress};
 use ottla_codec::records::{BatchBuilder, Record};
 use ottla_codec::walk::walk;
-use ottla_codec::{produce, request};
+use ottla_codec::{StrBytes, answer, produce, request};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -65,7 +67,7 @@ fn plausible(rng: &mut StdRng, len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn no_request_takes_more_than_a_small_multiple_of_its_bytes() {
+fn no_message_takes_more_than_a_small_multiple_of_its_bytes() {
     const FLOOR: usize = 5 << 20;
     let mut rng = StdRng::seed_from_u64(7);
     for round in 0..60 {
@@ -109,6 +111,8 @@ fn no_request_takes_more_than_a_small_multiple_of_its_bytes() {
             "{count} topics: {taken} for {len}"
         );
     }
+
+    answers(&mut rng);
 
     // A block that claims or holds far more than the limit: gzip, lz4 and zstd of zeros, snappy's length alone.
     let limit = 1 << 20;
@@ -159,4 +163,106 @@ fn zeros((offset, size): (i64, &usize)) -> Record {
         value: Some(Bytes::from(vec![0; *size])),
         headers: Vec::new(),
     }
+}
+
+/// What a broker can make a client allocate: noise, and answers cut short and changed.
+fn answers(rng: &mut StdRng) {
+    const FLOOR: usize = 5 << 20;
+    let bounded = |api: Api, version: i16, body: Vec<u8>| {
+        let most = FLOOR + 13 * body.len();
+        let body = Bytes::from(body);
+        let taken = peak(|| drop(answer::check(api, version, body)));
+        assert!(
+            taken <= most,
+            "{} v{version}: {taken} of {most}",
+            api.name()
+        );
+    };
+    for round in 0..40 {
+        let bytes = plausible(rng, [10, 100, 1000, 100_000][round % 4]);
+        for &api in Api::ALL {
+            for version in answer::versions(api) {
+                bounded(api, version, bytes.clone());
+            }
+        }
+    }
+    for (api, version, body) in sound_answers() {
+        assert_eq!(answer::check(api, version, body.clone().into()), Ok(()));
+        for _ in 0..300 {
+            let mut body = body.clone();
+            body.truncate(rng.random_range(0..=body.len() * 2));
+            for _ in 0..rng.random_range(0..4) {
+                if body.len() > 5 {
+                    let at = rng.random_range(0..body.len() - 4);
+                    let with: [u8; 4] = rng.random();
+                    let with = [with, [0x7f; 4], [0xff, 0xff, 0xff, 0x0f]][rng.random_range(0..3)];
+                    body[at..at + 4].copy_from_slice(&with);
+                }
+            }
+            bounded(api, version, body);
+        }
+    }
+    // Counts that fit the bytes, of the smallest elements: refused, or decoded within the bound.
+    for (api, version, at) in [
+        (Api::Metadata, 12, 5),
+        (Api::Fetch, 16, 11),
+        (Api::ApiVersions, 3, 2),
+    ] {
+        for count in [1000, 100_000, 2_000_000_u32] {
+            let mut body = vec![0; at];
+            // All bits of a varint of four bytes.
+            body.extend(
+                (0..4).map(|i| ((count >> (7 * i)) & 0x7f) as u8 | if i < 3 { 0x80 } else { 0 }),
+            );
+            body.resize(body.len() + 7 * count as usize, 0);
+            bounded(api, version, body);
+        }
+    }
+}
+
+fn sound_answers() -> Vec<(Api, i16, Vec<u8>)> {
+    use ottla_codec::messages::*;
+    fn all<M: Encodable>(api: Api, message: &M) -> Vec<(Api, i16, Vec<u8>)> {
+        let encoded = |version| {
+            let mut body = Vec::new();
+            // Versions without one of the fields that are set are left out.
+            message.encode(&mut body, version).ok()?;
+            Some((api, version, body))
+        };
+        let all: Vec<_> = answer::versions(api).filter_map(encoded).collect();
+        assert!(all.len() > 1, "{}", api.name());
+        all
+    }
+    let name = || TopicName(StrBytes::from_static_str("topic"));
+    let partition = metadata_response::MetadataResponsePartition::default()
+        .with_replica_nodes(vec![BrokerId(1), BrokerId(2)]);
+    let topic = metadata_response::MetadataResponseTopic::default()
+        .with_name(Some(name()))
+        .with_partitions(vec![partition; 50]);
+    let metadata = MetadataResponse::default()
+        .with_brokers(vec![Default::default(); 3])
+        .with_topics(vec![topic; 20]);
+    let data = fetch_response::PartitionData::default()
+        .with_aborted_transactions(Some(vec![Default::default(); 2]))
+        .with_records(Some(Bytes::from_static(&[7; 100])));
+    let fetched = fetch_response::FetchableTopicResponse::default()
+        .with_topic(name())
+        .with_partitions(vec![data; 30]);
+    let fetch = FetchResponse::default().with_responses(vec![fetched; 5]);
+    let member = describe_groups_response::DescribedGroupMember::default()
+        .with_member_metadata(Bytes::from_static(&[1; 50]));
+    let group = describe_groups_response::DescribedGroup::default().with_members(vec![member; 20]);
+    let groups = DescribeGroupsResponse::default().with_groups(vec![group; 3]);
+    let config = describe_configs_response::DescribeConfigsResourceResult::default()
+        .with_value(Some(StrBytes::from_static_str("value")));
+    let configured =
+        describe_configs_response::DescribeConfigsResult::default().with_configs(vec![config; 80]);
+    let configs = DescribeConfigsResponse::default().with_results(vec![configured; 3]);
+    [
+        all(Api::Metadata, &metadata),
+        all(Api::Fetch, &fetch),
+        all(Api::DescribeGroups, &groups),
+        all(Api::DescribeConfigs, &configs),
+    ]
+    .concat()
 }

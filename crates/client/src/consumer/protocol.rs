@@ -1,9 +1,10 @@
 //! What the members of a group tell each other through the coordinator: subscriptions and assignments.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::consumer_protocol_assignment::TopicPartition;
 use kafka_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
-use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use kafka_protocol::protocol::{Encodable, StrBytes};
+use ottla_codec::consumer_protocol::{self, MemberError};
 
 use crate::error::ClientError;
 use crate::metadata::topic_name;
@@ -22,7 +23,8 @@ pub(crate) fn encode_subscription(topics: &[String]) -> Result<Bytes, ClientErro
 
 /// The topics of a subscription.
 pub(crate) fn decode_subscription(bytes: Bytes) -> Result<Vec<String>, ClientError> {
-    let subscription: ConsumerProtocolSubscription = decode("ConsumerProtocolSubscription", bytes)?;
+    let api = "ConsumerProtocolSubscription";
+    let subscription = consumer_protocol::subscription(bytes).map_err(|e| malformed(api, &e))?;
     Ok(subscription.topics.iter().map(|t| t.to_string()).collect())
 }
 
@@ -43,7 +45,7 @@ pub(crate) fn encode_assignment(
 }
 
 pub(crate) fn decode_assignment(bytes: Bytes) -> Result<ConsumerProtocolAssignment, ClientError> {
-    decode("ConsumerProtocolAssignment", bytes)
+    consumer_protocol::assignment(bytes).map_err(|e| malformed("ConsumerProtocolAssignment", &e))
 }
 
 fn encode(api: &'static str, message: &impl Encodable) -> Result<Bytes, ClientError> {
@@ -59,21 +61,8 @@ fn encode(api: &'static str, message: &impl Encodable) -> Result<Bytes, ClientEr
     Ok(bytes.freeze())
 }
 
-fn decode<M: Decodable>(api: &'static str, mut bytes: Bytes) -> Result<M, ClientError> {
-    let error = |version, reason: &str| ClientError::Decode {
-        api,
-        version,
-        reason: reason.to_owned(),
-    };
-    if bytes.remaining() < 2 {
-        return Err(error(-1, "the version is missing"));
-    }
-    let version = bytes.get_i16();
-    if version < 0 {
-        return Err(error(version, "the version is negative"));
-    }
-    // A newer version only adds fields at the end.
-    M::decode(&mut bytes, version.min(3)).map_err(|e| error(version, &e.to_string()))
+fn malformed(what: &'static str, error: &MemberError) -> ClientError {
+    ClientError::Invalid(format!("cannot decode {what}: {error}"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The shape of every request body: which fields it has in which version, and a walk that holds a body against it.
+//! The shape of every request and answer: which fields it has in which version, and a walk that holds a body against it.
 //!
 //! The walk runs before a body is decoded, since decoding reserves memory for as many elements as an array claims.
 //! It answers where a body goes wrong, and lets none through whose counts or lengths exceed the bytes that are there,
@@ -8,22 +8,24 @@
 //! The tables follow Kafka's message definitions; the test holds each against the decoder, version by version.
 
 mod admin;
+mod answers;
 mod cluster;
 mod groups;
 mod logs;
+mod members;
 
 use crate::api::Api;
 use crate::budget::Budget;
 use crate::wire::{Reader, WireError};
 
-/// A request's fields, and the first version that is flexible (KIP-482): compact lengths and tagged fields.
+/// A message's fields, and the first version that is flexible (KIP-482): compact lengths and tagged fields.
 #[derive(Debug)]
 struct Shape {
     flexible_since: i16,
     fields: &'static [Field],
 }
 
-/// A field of a request or of a struct inside it.
+/// A field of a message or of a struct inside it.
 #[derive(Debug, Clone, Copy)]
 struct Field {
     name: &'static str,
@@ -164,24 +166,50 @@ impl From<WireError> for Problem {
     }
 }
 
-/// Holds `body` against the shape of `api` in `version`. The error names the field.
+/// Holds the body of a request against the shape of `api` in `version`. The error names the field.
 pub(crate) fn check(api: Api, version: i16, body: &[u8]) -> Result<(), String> {
     if !api.versions().contains(&version) {
         return Err("version is not supported".to_owned());
     }
-    let shape = shape(api);
+    // Bytes after the end are no harm: see `request::decode`.
+    hold(shape(api), version, body, Budget::for_request(body.len())).map(drop)
+}
+
+/// Holds the body of an answer against the shape of `api` in `version`, which is one that `kafka-protocol` knows.
+pub(crate) fn check_answer(api: Api, version: i16, body: &[u8]) -> Result<(), String> {
+    let budget = Budget::for_answer(body.len());
+    match hold(answers::shape(api), version, body, budget)? {
+        0 => Ok(()),
+        left => Err(format!("{left} bytes are left over")),
+    }
+}
+
+/// Holds a member's subscription, without its version, against the shape of `version`. Bytes after the end are those of
+/// versions to come.
+pub(crate) fn check_subscription(version: i16, bytes: &[u8]) -> Result<(), String> {
+    let budget = Budget::for_answer(bytes.len());
+    hold(&members::SUBSCRIPTION, version, bytes, budget).map(drop)
+}
+
+/// The same for an assignment.
+pub(crate) fn check_assignment(version: i16, bytes: &[u8]) -> Result<(), String> {
+    let budget = Budget::for_answer(bytes.len());
+    hold(&members::ASSIGNMENT, version, bytes, budget).map(drop)
+}
+
+/// Walks over `body`; how many bytes are left behind its last field.
+fn hold(shape: &'static Shape, version: i16, body: &[u8], budget: Budget) -> Result<usize, String> {
     let mut walk = Walk {
         reader: Reader::new(body),
         version,
         flexible: version >= shape.flexible_since,
-        budget: Budget::for_body(body.len()),
+        budget,
     };
     walk.fields(shape.fields).map_err(|problem| {
         let path: Vec<&str> = problem.path.into_iter().rev().collect();
         format!("{}: {}", path.join("."), problem.reason)
     })?;
-    // Bytes after the end are no harm: see `request::decode`.
-    Ok(())
+    Ok(walk.reader.remaining())
 }
 
 /// A walk over one body.
@@ -308,6 +336,7 @@ impl Walk<'_> {
     }
 }
 
+/// A request's shape.
 fn shape(api: Api) -> &'static Shape {
     match api {
         Api::Produce => &logs::PRODUCE,

@@ -10,7 +10,7 @@ use crate::api::ForRequest;
 use crate::wire::put_uvarint;
 
 /// Writes random bodies by their shape.
-struct Writer {
+pub(super) struct Writer {
     rng: StdRng,
     out: Vec<u8>,
     version: i16,
@@ -19,7 +19,14 @@ struct Writer {
 
 impl Writer {
     fn body(api: Api, version: i16, seed: u64) -> Vec<u8> {
-        let shape = shape(api);
+        Writer::of_shape(shape(api), version, seed)
+    }
+
+    pub(super) fn answer(api: Api, version: i16, seed: u64) -> Vec<u8> {
+        Writer::of_shape(answers::shape(api), version, seed)
+    }
+
+    fn of_shape(shape: &'static Shape, version: i16, seed: u64) -> Vec<u8> {
         let mut writer = Writer {
             rng: StdRng::seed_from_u64(seed),
             out: Vec::new(),
@@ -44,9 +51,7 @@ impl Writer {
         let unknown = self.rng.random_range(0..3_u32);
         put_uvarint(&mut self.out, tagged.len() as u32 + unknown);
         for field in tagged {
-            let outside = std::mem::take(&mut self.out);
-            self.field(field, false);
-            let value = std::mem::replace(&mut self.out, outside);
+            let value = self.tagged(field);
             put_uvarint(&mut self.out, field.tag.unwrap());
             put_uvarint(&mut self.out, value.len() as u32);
             self.out.extend_from_slice(&value);
@@ -54,6 +59,23 @@ impl Writer {
         for tag in 0..unknown {
             put_uvarint(&mut self.out, 100 + 100 * tag);
             self.string();
+        }
+    }
+
+    /// A tagged field's value. An array of nothing and `false` are defaults, too.
+    fn tagged(&mut self, field: &'static Field) -> Vec<u8> {
+        loop {
+            let outside = std::mem::take(&mut self.out);
+            self.field(field, false);
+            let value = std::mem::replace(&mut self.out, outside);
+            let default = match field.kind {
+                Kind::Array(_) => value == [1],
+                Kind::Bool => value == [0],
+                _ => false,
+            };
+            if !default {
+                return value;
+            }
         }
     }
 
@@ -135,7 +157,7 @@ fn written_again(api: Api, version: i16, body: &[u8]) -> Vec<u8> {
     api.with_request(Again(version, body))
 }
 
-fn again<M: Decodable + Encodable>(version: i16, body: &[u8]) -> Vec<u8> {
+pub(super) fn again<M: Decodable + Encodable>(version: i16, body: &[u8]) -> Vec<u8> {
     let mut body = Bytes::copy_from_slice(body);
     let message = M::decode(&mut body, version).unwrap();
     assert!(body.is_empty(), "{} bytes left", body.len());
@@ -271,7 +293,7 @@ fn elements_that_take_many_times_their_bytes_in_memory_are_refused_in_bulk() {
     let error = check(Api::Metadata, 9, &body).unwrap_err();
     assert_eq!(
         error,
-        "topics: would take too much memory for a request of its size"
+        "topics: would take too much memory for a message of its size"
     );
     // A thousand of them are nobody's harm.
     let mut body = Vec::new();
