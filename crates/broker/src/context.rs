@@ -30,6 +30,16 @@ pub(crate) struct ConnectionInfo {
     pub listener: Arc<str>,
 }
 
+impl RequestContext {
+    /// Who asks, for people: client id and address.
+    pub fn client_name(&self) -> String {
+        let id = self.client_id.as_deref().unwrap_or_default();
+        format!("{id} /{}", self.connection.peer.ip())
+            .trim_start()
+            .to_owned()
+    }
+}
+
 /// A request's surroundings.
 #[derive(Clone)]
 pub(crate) struct RequestContext {

@@ -11,7 +11,8 @@ mod producer_ids;
 mod tests;
 mod timers;
 
-use std::sync::Arc;
+use std::future::Future;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use ottla_codec::ResponseError;
@@ -21,48 +22,58 @@ use ottla_coordinator::groups::{
 use ottla_coordinator::producers::ProducerIds;
 use ottla_coordinator::timers::TimerQueue;
 use ottla_coordinator::{Now, StoreOp};
+use ottla_dlq::event::Event as DeadLetterEvent;
 use ottla_storage::{Commit, MetaOp, Store, StoreError, Tree};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::wall_ms;
+use crate::dead_letters::{DeadLetters, Outcome, Policy};
 use crate::reply::Later;
 use crate::settings::{Effective, Settings};
 
 /// An answer, and what must be durable before it leaves.
 type Delivery = (Result<Reply, ResponseError>, Option<Commit>);
-type Ticket = oneshot::Sender<Delivery>;
+pub(crate) type Ticket = oneshot::Sender<Delivery>;
 /// The machine, as reads see it.
 pub(crate) type Machine = GroupCoordinator<Ticket>;
 
 /// What clients are told while a group cannot be stored or loaded: they look for the coordinator again and retry.
-const UNAVAILABLE: ResponseError = ResponseError::CoordinatorNotAvailable;
+pub(crate) const UNAVAILABLE: ResponseError = ResponseError::CoordinatorNotAvailable;
 
 /// See the module.
 pub(crate) struct GroupService {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     timer_task: tokio::task::JoinHandle<()>,
 }
 
-struct Shared {
-    store: Store,
+/// Open to `dead_letters`, which is fed under the same mutex.
+pub(crate) struct Shared {
+    pub(crate) me: Weak<Shared>,
+    pub(crate) store: Store,
     settings: Arc<Settings>,
+    pub(crate) dead_letters: Arc<DeadLetters>,
     started: Instant,
-    inner: Mutex<Inner>,
+    pub(crate) inner: Mutex<Inner>,
     /// Told when a timer is due before the timer task would wake.
-    timer_moved: Notify,
+    pub(crate) timer_moved: Notify,
     /// Cancelled when the broker stops: what waits for other members ends then.
-    stopping: CancellationToken,
+    pub(crate) stopping: CancellationToken,
+    /// Moves of dead letters.
+    pub(crate) moves: TaskTracker,
 }
 
-struct Inner {
-    machine: Machine,
+pub(crate) struct Inner {
+    pub(crate) machine: Machine,
+    /// What is known of failing records, and decided about them.
+    pub(crate) policy: Policy,
     timers: TimerQueue<TimerKey>,
     /// When the timer task wakes by itself.
-    timer_wakes_ms: u64,
+    pub(crate) timer_wakes_ms: u64,
     /// The last commit of any group.
-    last_commit: Option<Commit>,
+    pub(crate) last_commit: Option<Commit>,
     /// Commits up to here failed, and the live state built on them was dropped.
     lost: Option<Commit>,
     /// Loaded with the first request for one.
@@ -77,14 +88,21 @@ impl Drop for GroupService {
 
 impl GroupService {
     /// A service over what the store has. Must be called inside a runtime, which runs its timers.
-    pub fn new(store: Store, settings: Arc<Settings>) -> GroupService {
+    pub fn new(
+        store: Store,
+        settings: Arc<Settings>,
+        dead_letters: Arc<DeadLetters>,
+    ) -> GroupService {
         let config = config(&settings.current());
-        let shared = Arc::new(Shared {
+        let shared = Arc::new_cyclic(|me| Shared {
+            me: me.clone(),
             store,
             settings,
+            dead_letters,
             started: Instant::now(),
             inner: Mutex::new(Inner {
                 machine: GroupCoordinator::new(config),
+                policy: Policy::default(),
                 timers: TimerQueue::default(),
                 timer_wakes_ms: u64::MAX,
                 last_commit: None,
@@ -93,6 +111,7 @@ impl GroupService {
             }),
             timer_moved: Notify::new(),
             stopping: CancellationToken::new(),
+            moves: TaskTracker::new(),
         });
         let timer_task = tokio::spawn(timers::run(shared.clone()));
         GroupService { shared, timer_task }
@@ -164,20 +183,36 @@ impl GroupService {
         })
     }
 
+    /// Waits until no task of this service uses the store any more.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let moves = self.shared.moves.clone();
+        async move {
+            moves.close();
+            moves.wait().await;
+        }
+    }
+
     /// Offsets of a deleted topic go. Those of groups that are not loaded go when they are.
     pub fn topic_deleted(&self, topic: &str) {
         let shared = &self.shared;
         let mut inner = shared.inner.lock();
         let topic = topic.to_owned();
+        shared.dead_letters.watches.topic_deleted(&topic);
+        let mut outcome = Outcome::default();
+        let told = DeadLetterEvent::TopicDeleted {
+            topic: topic.clone(),
+        };
+        shared.event(&mut inner, told, &mut outcome);
         let effects = inner
             .machine
             .handle(shared.now(), Event::TopicDeleted { topic });
-        shared.apply(&mut inner, None, effects);
+        // Refused, it is found again with the next load of each group.
+        let _ = shared.apply_with(&mut inner, None, effects, outcome);
     }
 }
 
 impl Shared {
-    fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         let elapsed = self.started.elapsed().as_millis();
         Now {
             monotonic_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
@@ -192,7 +227,7 @@ impl Shared {
         event: impl FnOnce(Ticket) -> Event<Ticket>,
     ) {
         let mut inner = self.inner.lock();
-        inner.machine.set_config(config(&self.settings.current()));
+        self.refresh_config(&mut inner);
         if let Err(error) = self.ensure_loaded(&mut inner, group_id) {
             // The one who asked may be gone: nobody misses the answer then.
             let _ = ticket.send((Err(error), None));
@@ -202,10 +237,34 @@ impl Shared {
         self.apply(&mut inner, Some(group_id), effects);
     }
 
-    /// Commits, answers and sets timers. If the commit is refused, the live state of `group_id` (of all groups if it is
-    /// `None`) is dropped, so that it is loaded again as it is stored.
-    fn apply(&self, inner: &mut Inner, group_id: Option<&str>, effects: GroupEffects<Ticket>) {
-        let committed = self.commit(inner, effects.ops);
+    pub(crate) fn refresh_config(&self, inner: &mut Inner) {
+        inner.machine.set_config(config(&self.settings.current()));
+    }
+
+    pub(crate) fn metadata_limit(&self) -> usize {
+        config(&self.settings.current()).offset_metadata_max_bytes
+    }
+
+    /// Commits, answers and sets timers, and tells the engine of dead letters. If the commit is refused, the live state of
+    /// `group_id` (of all groups if it is `None`) is dropped, so that it is loaded again as it is stored.
+    fn apply(&self, inner: &mut Inner, group_id: Option<&str>, mut effects: GroupEffects<Ticket>) {
+        let observed = std::mem::take(&mut effects.observed);
+        let outcome = self.observe(inner, observed);
+        // Who asked is answered with the error; the live state is dropped.
+        let _ = self.apply_with(inner, group_id, effects, outcome);
+    }
+
+    /// As `apply`, with what the engine made of it already.
+    pub(crate) fn apply_with(
+        &self,
+        inner: &mut Inner,
+        group_id: Option<&str>,
+        effects: GroupEffects<Ticket>,
+        mut outcome: Outcome,
+    ) -> Result<(), ResponseError> {
+        let mut ops: Vec<MetaOp> = effects.ops.into_iter().map(meta_op).collect();
+        ops.append(&mut outcome.ops);
+        let committed = self.commit(inner, ops);
         for (ticket, reply) in effects.replies {
             let delivery = match committed {
                 Ok(()) => (Ok(reply), inner.last_commit),
@@ -214,19 +273,26 @@ impl Shared {
             let _ = ticket.send(delivery);
         }
         self.set_timers(inner, effects.timers);
-        if committed.is_err() {
-            match group_id {
-                Some(id) => self.unload(inner, vec![id.to_owned()]),
-                None => self.unload_all(inner),
-            }
+        match committed {
+            Ok(()) => self.carry_out(inner, outcome),
+            Err(_) => self.drop_live(inner, group_id),
+        }
+        committed
+    }
+
+    /// Drops live state that could not be stored: of a group, or of all.
+    pub(crate) fn drop_live(&self, inner: &mut Inner, group_id: Option<&str>) {
+        match group_id {
+            Some(id) => self.unload(inner, vec![id.to_owned()]),
+            None => self.unload_all(inner),
         }
     }
 
-    fn commit(&self, inner: &mut Inner, ops: Vec<StoreOp>) -> Result<(), ResponseError> {
+    pub(crate) fn commit(&self, inner: &mut Inner, ops: Vec<MetaOp>) -> Result<(), ResponseError> {
         if ops.is_empty() {
             return Ok(());
         }
-        match self.store.commit(ops.into_iter().map(meta_op).collect()) {
+        match self.store.commit(ops) {
             Ok(commit) => {
                 inner.last_commit = Some(commit);
                 Ok(())
@@ -238,7 +304,7 @@ impl Shared {
         }
     }
 
-    async fn durable(&self, commit: Option<Commit>) -> Result<(), ResponseError> {
+    pub(crate) async fn durable(&self, commit: Option<Commit>) -> Result<(), ResponseError> {
         let Some(commit) = commit else {
             return Ok(());
         };
@@ -270,6 +336,7 @@ impl Shared {
 
     fn unload(&self, inner: &mut Inner, group_ids: Vec<String>) {
         for group_id in group_ids {
+            self.unload_policy(inner, &group_id);
             let effects = inner.machine.handle(self.now(), Event::Unload { group_id });
             for (ticket, reply) in effects.replies {
                 let _ = ticket.send((Ok(reply), None));
@@ -297,7 +364,7 @@ fn config(settings: &Effective) -> GroupConfig {
     }
 }
 
-fn meta_op(op: StoreOp) -> MetaOp {
+pub(crate) fn meta_op(op: StoreOp) -> MetaOp {
     let stored = |tree| match tree {
         ottla_coordinator::Tree::Groups => Tree::Groups,
         ottla_coordinator::Tree::Offsets => Tree::Offsets,

@@ -19,8 +19,8 @@ use crate::budget::Budget;
 use crate::cluster::Cluster;
 use crate::connection::Limits;
 use crate::connections::{Connections, Ending};
-use crate::dead_letters::Queues;
 use crate::dead_letters::redrive::{self, Redrives};
+use crate::dead_letters::{DeadLetters, Queues};
 use crate::fetch_sessions::FetchSessions;
 use crate::groups::GroupService;
 use crate::http::Http;
@@ -84,10 +84,19 @@ impl Broker {
             cluster_id: StrBytes::from_string(store.cluster_id().to_string()),
             advertised: bound.iter().map(|b| b.advertised.clone()).collect(),
         };
+        let topics = Arc::new(TopicService::new(store.clone(), settings.clone()));
+        let dead_letters = Arc::new(DeadLetters::new(
+            store.clone(),
+            settings.clone(),
+            topics.clone(),
+        ));
+        let groups = GroupService::new(store.clone(), settings.clone(), dead_letters.clone());
+        groups.load_dead_letters();
         let state = Arc::new(BrokerState {
-            topics: TopicService::new(store.clone(), settings.clone()),
-            groups: GroupService::new(store.clone(), settings.clone()),
             redrives: Redrives::default(),
+            topics,
+            groups,
+            dead_letters,
             store,
             settings,
             cluster,
@@ -180,9 +189,11 @@ impl Broker {
     /// another broker may then open the data directory.
     pub async fn abort(self) {
         let (connections, tasks) = (self.connections.clone(), self.tasks.clone());
+        let moves = self.state.groups.ended();
         drop(self);
         connections.none_left().await;
         tasks.wait().await;
+        moves.await;
     }
 }
 

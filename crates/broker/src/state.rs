@@ -7,6 +7,7 @@ use ottla_storage::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
+use crate::dead_letters::DeadLetters;
 use crate::dead_letters::redrive::Redrives;
 use crate::fetch_sessions::FetchSessions;
 use crate::groups::GroupService;
@@ -21,11 +22,13 @@ pub(crate) struct BrokerState {
     /// The effective settings, dynamic ones included.
     pub settings: Arc<Settings>,
     /// Creation, deletion and checks of topics, one place for CreateTopics and auto-creation.
-    pub topics: TopicService,
+    pub topics: Arc<TopicService>,
     /// Group coordination: the pure machine of `ottla-coordinator`, its timers, its commits.
     pub groups: GroupService,
     /// Dead letters on their way back.
     pub redrives: Redrives,
+    /// Dead letters: who is watched, what is withheld, counters.
+    pub dead_letters: Arc<DeadLetters>,
     /// This node, its cluster and its advertised addresses.
     pub cluster: Cluster,
     /// Who fetches what, for incremental fetches.

@@ -3,14 +3,13 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use ottla_codec::batch::BatchHeader;
 use ottla_codec::compression::Compression;
 use ottla_codec::records::{Record, iterate};
-use ottla_codec::response::Chunk;
 use ottla_dlq::redrive::{RangeSet, ranges};
-use ottla_storage::{FileSlice, Partition, ReadError, Store, Topic, Tree};
+use ottla_storage::{Partition, ReadError, Store, Topic, Tree};
 
+use super::gate::{batches, corrupt};
 use super::problem::Problem;
 use crate::produce_check::INFLATED_MAX;
 use crate::state::BrokerState;
@@ -180,40 +179,5 @@ pub(crate) fn scan(
             }
             at = header.next_offset().max(at);
         }
-    }
-}
-
-/// The batches of a read, each in memory.
-fn batches(chunks: &[Chunk<FileSlice>]) -> Result<Vec<Bytes>, ReadError> {
-    let mut batches = Vec::new();
-    for chunk in chunks {
-        let mut bytes = match chunk {
-            Chunk::Bytes(bytes) => bytes.clone(),
-            Chunk::File {
-                file,
-                position,
-                len,
-            } => {
-                let mut read = BytesMut::zeroed(*len);
-                file.read_at(*position, &mut read)
-                    .map_err(|e| ReadError::Io(e.to_string()))?;
-                read.freeze()
-            }
-        };
-        while !bytes.is_empty() {
-            let size = BatchHeader::parse(&bytes).map_err(|e| corrupt(0, &e))?.size;
-            if size > bytes.len() {
-                return Err(corrupt(0, &"a batch runs past what was read"));
-            }
-            batches.push(bytes.split_to(size));
-        }
-    }
-    Ok(batches)
-}
-
-fn corrupt(offset: i64, reason: &dyn std::fmt::Display) -> ReadError {
-    ReadError::Corrupt {
-        offset,
-        reason: reason.to_string(),
     }
 }

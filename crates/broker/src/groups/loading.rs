@@ -10,7 +10,7 @@ type Row = (bytes::Bytes, bytes::Bytes);
 
 impl Shared {
     /// Loads a group unless it is in memory or there is none.
-    pub(super) fn ensure_loaded(
+    pub(crate) fn ensure_loaded(
         &self,
         inner: &mut Inner,
         group_id: &str,
@@ -43,6 +43,7 @@ impl Shared {
                 tracing::error!(group = group_id, %error, "a group cannot be loaded");
                 UNAVAILABLE
             })?;
+        self.load_policy(inner, group_id);
         self.apply(inner, Some(group_id), effects);
         self.forget(inner, stale);
         Ok(())

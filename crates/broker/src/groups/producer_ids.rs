@@ -36,7 +36,7 @@ impl Shared {
         };
         let (id, reserve) = ids.allocate();
         let committed = match reserve {
-            Some(block) => self.commit(inner, vec![block.op]),
+            Some(block) => self.commit(inner, vec![super::meta_op(block.op)]),
             None => Ok(()),
         };
         if committed.is_err() {

@@ -13,6 +13,13 @@ use ottla_storage::{NewTopic, TopicId};
 use super::*;
 use crate::producer_state;
 use crate::settings::BrokerConfig;
+use crate::topics::TopicService;
+
+fn service(store: &Store, settings: &Arc<Settings>) -> GroupService {
+    let topics = Arc::new(TopicService::new(store.clone(), settings.clone()));
+    let dead_letters = DeadLetters::new(store.clone(), settings.clone(), topics);
+    GroupService::new(store.clone(), settings.clone(), Arc::new(dead_letters))
+}
 
 struct Fixture {
     _dir: tempfile::TempDir,
@@ -35,7 +42,7 @@ impl Fixture {
         let options = settings.store_options(producer_state::factory(settings.clone()));
         let store = Store::open(Arc::new(OsFs), dir.path(), options).expect("an empty directory");
         Fixture {
-            service: GroupService::new(store.clone(), settings.clone()),
+            service: service(&store, &settings),
             store,
             settings,
             _dir: dir,
@@ -44,7 +51,7 @@ impl Fixture {
 
     /// What a restart of the broker does to groups: only the store is left.
     fn restart(&mut self) {
-        self.service = GroupService::new(self.store.clone(), self.settings.clone());
+        self.service = service(&self.store, &self.settings);
     }
 
     fn create_topic(&self, byte: u8) -> TopicId {

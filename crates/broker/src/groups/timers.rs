@@ -7,7 +7,7 @@ use std::time::Duration;
 use ottla_coordinator::groups::{Event, TimerKey};
 use tokio::time::Instant;
 
-use super::{Inner, Shared};
+use super::{DeadLetterEvent, Inner, Outcome, Shared};
 
 impl Shared {
     pub(super) fn set_timers(&self, inner: &mut Inner, timers: Vec<(TimerKey, Option<u64>)>) {
@@ -31,7 +31,17 @@ impl Shared {
             let effects = inner.machine.handle(now, Event::Timer(key));
             self.apply(&mut inner, Some(&group_id), effects);
         }
-        let next = inner.timers.next_deadline();
+        if inner
+            .policy
+            .wakes_at_ms()
+            .is_some_and(|at| at <= now.monotonic_ms)
+        {
+            let mut outcome = Outcome::default();
+            self.event(&mut inner, DeadLetterEvent::Timer, &mut outcome);
+            self.settle(&mut inner, None, outcome);
+        }
+        let timers = inner.timers.next_deadline();
+        let next = timers.into_iter().chain(inner.policy.wakes_at_ms()).min();
         inner.timer_wakes_ms = next.unwrap_or(u64::MAX);
         next.map(|at| Duration::from_millis(at.saturating_sub(now.monotonic_ms)))
     }

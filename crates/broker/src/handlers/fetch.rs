@@ -10,6 +10,9 @@ use ottla_storage::{FileSlice, Partition, Topics};
 use tokio::time::Instant;
 
 use crate::context::RequestContext;
+use crate::dead_letters::fetch::{self as gated_fetch, Noted};
+use crate::dead_letters::gate::Room;
+use crate::dead_letters::watch::Reader;
 use crate::errors;
 use crate::fetch_sessions::{FINAL_EPOCH, Mode, NO_SESSION, SessionRequest, Target, TopicRef};
 use crate::fetch_wait::{Watch, Woken};
@@ -54,6 +57,10 @@ pub(crate) fn handle(
         max_bytes,
         min_bytes,
         read_committed,
+        reader: Reader {
+            connection: ctx.connection.clone(),
+            client_id: ctx.client_id.clone(),
+        },
     };
     let found = fetch.read();
     if max_wait.is_zero() || fetch.is_enough(&found) {
@@ -130,6 +137,8 @@ struct Fetch {
     max_bytes: usize,
     min_bytes: usize,
     read_committed: bool,
+    /// Who asks: some readers are watched, and some things withheld from some.
+    reader: Reader,
 }
 
 /// What a look at all partitions found.
@@ -141,6 +150,10 @@ struct Found {
     bytes: usize,
     /// Something that the reader must hear of at once.
     urgent: bool,
+    /// What owners of partitions are served, told when it is answered.
+    served: Vec<Noted>,
+    /// As gates were before it was read.
+    gates: u64,
 }
 
 impl Fetch {
@@ -151,12 +164,14 @@ impl Fetch {
             partitions: Vec::with_capacity(self.targets.len()),
             bytes: 0,
             urgent: false,
+            served: Vec::new(),
+            gates: self.broker.dead_letters.watches.changes(),
         };
         for target in &self.targets {
             let answer = match self.partition(&topics, target) {
                 Ok(partition) => {
                     let answer = self
-                        .read_one(target, &partition, found.bytes)
+                        .read_one(target, &partition, &mut found)
                         .unwrap_or_else(|error| unread(target.partition, error, None));
                     found.urgent |= is_urgent(&answer);
                     found.partitions.push(partition);
@@ -186,12 +201,12 @@ impl Fetch {
             .ok_or(ResponseError::UnknownTopicOrPartition)
     }
 
-    /// Reads from one partition, `taken` bytes being in the answer already.
+    /// Reads from one partition.
     fn read_one(
         &self,
         target: &Target,
         partition: &Partition,
-        taken: usize,
+        found: &mut Found,
     ) -> Result<FetchPartition<FileSlice>, ResponseError> {
         errors::leader_epoch(target.leader_epoch, partition.leader_epoch())?;
         let high_watermark = partition.high_watermark();
@@ -208,16 +223,25 @@ impl Fetch {
         {
             return Err(ResponseError::OffsetOutOfRange);
         }
-        let room = self.max_bytes.saturating_sub(taken);
+        let room = self.max_bytes.saturating_sub(found.bytes);
         let limit = room.min(target.max_bytes.max(0) as usize);
         // The first batch of an answer comes whole, however large, or its reader would never get on (KIP-74).
-        let first_whole = taken == 0;
+        let first_whole = found.bytes == 0;
         let wanted = diverging_epoch.is_none() && target.offset < end;
         let records = if wanted && (limit > 0 || first_whole) {
-            partition
-                .read(target.offset, end, limit, first_whole)
-                .map_err(|e| errors::read(&e))?
-                .chunks
+            let room = Room { limit, first_whole };
+            let read = gated_fetch::read(
+                &self.broker,
+                &self.reader,
+                partition,
+                target.offset,
+                end,
+                room,
+            );
+            let read = read.map_err(|e| errors::read(&e))?;
+            found.urgent |= read.cut;
+            found.served.extend(read.noted);
+            read.chunks
         } else {
             Vec::new()
         };
@@ -263,7 +287,15 @@ impl Fetch {
         }
     }
 
-    fn answer(self, found: Found) -> FetchResponse<FileSlice> {
+    fn answer(self, mut found: Found) -> FetchResponse<FileSlice> {
+        let watches = &self.broker.dead_letters.watches;
+        if found.gates != watches.changes() {
+            // Something may be withheld now that was not when it was read.
+            found = self.read();
+        }
+        for noted in &found.served {
+            watches.note(&noted.key, &self.reader, noted.first, noted.next);
+        }
         let session = match &self.mode {
             Mode::Sessionless => None,
             Mode::Incremental(session) => Some(session.clone()),

@@ -6,8 +6,7 @@ use ottla_codec::messages::offset_commit_response::{
 };
 use ottla_codec::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use ottla_coordinator::groups::{
-    Event, OffsetCommitPartition, OffsetCommitRequest as Commit, OffsetResults, PartitionId,
-    Reply as GroupReply,
+    OffsetCommitPartition, OffsetCommitRequest as Commit, OffsetResults, PartitionId,
 };
 
 use crate::context::RequestContext;
@@ -24,6 +23,7 @@ pub(crate) fn handle(
         return Reply::Now(response);
     }
     let count = partitions.len();
+    let client = ctx.client_name();
     let commit = Commit {
         group_id: request.group_id.to_string(),
         generation: request.generation_id_or_member_epoch,
@@ -33,15 +33,9 @@ pub(crate) fn handle(
         group_not_found_error: ctx.version >= 9,
         partitions,
     };
-    let answer = ctx.broker.groups.submit(&request.group_id, |ticket| {
-        Event::OffsetCommit(ticket, commit)
-    });
+    let answer = ctx.broker.groups.commit_offsets(commit, &client);
     Reply::later(async move {
-        let results = match answer.await {
-            Ok(GroupReply::OffsetCommit(results)) => results,
-            Ok(_) => vec![Err(ResponseError::UnknownServerError); count],
-            Err(error) => vec![Err(error); count],
-        };
+        let results = answer.await.unwrap_or_else(|error| vec![Err(error); count]);
         with_results(response, results)
     })
 }

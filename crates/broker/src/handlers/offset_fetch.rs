@@ -14,6 +14,7 @@ use ottla_coordinator::groups::CommittedOffset;
 use ottla_storage::Topics;
 
 use crate::context::RequestContext;
+use crate::dead_letters::watch::Reader;
 use crate::groups::Machine;
 use crate::reply::Reply;
 
@@ -26,14 +27,23 @@ pub(crate) fn handle(
     request: OffsetFetchRequest,
 ) -> Reply<OffsetFetchResponse> {
     let version = ctx.version;
+    let members = request.groups.iter().map(|g| g.member_id.clone());
+    let members: Vec<_> = members.map(Option::unwrap_or_default).collect();
     let wanted = wanted(version, request);
     let names: Vec<GroupId> = wanted.iter().map(|(group, _)| group.clone()).collect();
     let ids: Vec<&str> = names.iter().map(|group| &***group).collect();
     let topics = ctx.broker.store.topics();
-    let answer = ctx.broker.groups.read(&ids, |machine| {
-        let groups = wanted.into_iter().map(|w| fetch(machine, &topics, w));
-        groups.collect::<Vec<_>>()
-    });
+    let reader = Reader {
+        connection: ctx.connection.clone(),
+        client_id: ctx.client_id.clone(),
+    };
+    let answer = ctx
+        .broker
+        .groups
+        .read_positions(&ids, &members, &reader, |machine| {
+            let groups = wanted.into_iter().map(|w| fetch(machine, &topics, w));
+            groups.collect::<Vec<_>>()
+        });
     Reply::later(async move {
         match answer.await {
             Ok(groups) => response(version, groups),

@@ -7,6 +7,7 @@
 )]
 
 pub mod http;
+pub mod member;
 pub mod open_metrics;
 
 use std::collections::BTreeMap;

@@ -12,8 +12,8 @@ use super::event::{
 use super::group::{Group, State};
 use super::offsets::CommittedOffset;
 use super::records::{self, RecordError};
-use super::{GroupEffects, OffsetDeleteRequest};
-use crate::Now;
+use super::{GroupEffects, OffsetDeleteRequest, PartitionId};
+use crate::{Now, StoreOp};
 
 /// Settings, in Kafka's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -345,6 +345,32 @@ impl<T> GroupCoordinator<T> {
         group_id: &str,
     ) -> Option<&BTreeMap<String, BTreeMap<i32, CommittedOffset>>> {
         self.groups.get(group_id).map(|g| &g.offsets)
+    }
+
+    /// The op of [`Event::Advance`], with nothing changed yet: for whoever commits it together with more, and lets the event follow.
+    pub fn plan_advance(
+        &self,
+        now: Now,
+        group_id: &str,
+        id: &PartitionId,
+        topic_id: [u8; 16],
+        offset: i64,
+    ) -> Option<StoreOp> {
+        let group = self.groups.get(group_id)?;
+        let committed = group.advanced(now, id, topic_id, offset)?;
+        Some(records::put_offset(group_id, id, &committed))
+    }
+
+    /// Whether a loaded group's members are consumers, whose assignments can be read.
+    pub fn uses_consumer_protocol(&self, group_id: &str) -> bool {
+        self.groups
+            .get(group_id)
+            .is_some_and(Group::uses_consumer_protocol)
+    }
+
+    /// Whether a group has no members; also if there is no such group.
+    pub fn is_empty(&self, group_id: &str) -> bool {
+        self.groups.get(group_id).is_none_or(Group::is_empty)
     }
 
     /// What an OffsetCommit of this member would be refused with as a whole, the way [`Event::OffsetCommit`] does it.

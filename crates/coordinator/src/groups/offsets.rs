@@ -99,8 +99,33 @@ impl<T> Group<T> {
         }
     }
 
-    /// Moves a position that the broker itself moves: past a record that was dead-lettered. The member's note stays.
-    /// Nothing is done in a group that may not be stored yet: its first members are still joining.
+    /// A position that the broker itself moves: past a record that was dead-lettered. The member's note stays. `None` in a group
+    /// that may not be stored yet: its first members are still joining.
+    pub(crate) fn advanced(
+        &self,
+        now: Now,
+        id: &PartitionId,
+        topic_id: [u8; 16],
+        offset: i64,
+    ) -> Option<CommittedOffset> {
+        if self.generation == 0 && self.protocol_type.is_some() && self.offsets.is_empty() {
+            return None;
+        }
+        let before = self
+            .offsets
+            .get(&id.topic)
+            .and_then(|p| p.get(&id.partition))
+            .filter(|c| c.topic_id == topic_id);
+        Some(CommittedOffset {
+            offset,
+            leader_epoch: -1,
+            metadata: before.map_or_else(String::new, |c| c.metadata.clone()),
+            commit_ms: now.wall_ms,
+            expire_ms: before.and_then(|c| c.expire_ms),
+            topic_id,
+        })
+    }
+
     pub(crate) fn advance(
         &mut self,
         now: Now,
@@ -109,24 +134,10 @@ impl<T> Group<T> {
         offset: i64,
         out: &mut GroupEffects<T>,
     ) {
-        if self.generation == 0 && self.protocol_type.is_some() && self.offsets.is_empty() {
-            return;
+        if let Some(committed) = self.advanced(now, &id, topic_id, offset) {
+            out.ops.push(records::put_offset(&self.id, &id, &committed));
+            self.set_offset(id, committed);
         }
-        let before = self
-            .offsets
-            .get(&id.topic)
-            .and_then(|p| p.get(&id.partition));
-        let before = before.filter(|c| c.topic_id == topic_id);
-        let committed = CommittedOffset {
-            offset,
-            leader_epoch: -1,
-            metadata: before.map_or_else(String::new, |c| c.metadata.clone()),
-            commit_ms: now.wall_ms,
-            expire_ms: before.and_then(|c| c.expire_ms),
-            topic_id,
-        };
-        out.ops.push(records::put_offset(&self.id, &id, &committed));
-        self.set_offset(id, committed);
     }
 
     /// Removes an offset. False if there is none.

@@ -203,10 +203,12 @@ impl Partition {
     pub(crate) fn uid(&self) -> u64 {
         self.uid
     }
-    pub(crate) fn topic(&self) -> &TopicId {
+    /// The topic's id.
+    pub fn topic(&self) -> &TopicId {
         &self.topic
     }
-    pub(crate) fn index(&self) -> i32 {
+    /// The partition's number.
+    pub fn index(&self) -> i32 {
         self.index
     }
     pub(crate) fn arc(&self) -> Arc<Partition> {

@@ -239,7 +239,9 @@ fn make_retry_topic(
     name: &str,
     source: &Arc<Topic>,
 ) -> Result<Arc<Topic>, Problem> {
-    crate::dead_letters::retry::ensure(broker, name, source)
+    broker
+        .dead_letters
+        .ensure_topic(source, name)
         .map_err(|e| Problem::unavailable("retry_topic", e))
 }
 
