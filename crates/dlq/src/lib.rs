@@ -12,6 +12,8 @@ pub mod headers;
 pub mod marker;
 pub mod redrive;
 pub mod settings;
+#[cfg(test)]
+mod simulation;
 
 pub use engine::Engine;
 

@@ -59,6 +59,30 @@ impl Group {
         true
     }
 
+    /// Counts a record that failed alone in its window. `Some`: why that opens the breaker. `waiting`: how many wait for a proof.
+    pub fn count_condemned(
+        &mut self,
+        turn: &Turn<'_>,
+        at: &TopicPartition,
+        waiting: usize,
+    ) -> Option<String> {
+        let settings = turn.settings(at);
+        let counts = &mut self.breaker.counts;
+        counts.in_a_row = counts.in_a_row.saturating_add(1);
+        counts.partitions.insert(at.clone());
+        let reached = |count: usize, limit: u32| limit > 0 && count >= limit as usize;
+        let in_a_row = (counts.in_a_row as usize).max(waiting);
+        if reached(in_a_row, settings.breaker_consecutive) {
+            return Some(format!(
+                "members died on {in_a_row} records in a row, each alone, and none was committed between"
+            ));
+        }
+        let partitions = counts.partitions.len();
+        reached(partitions, settings.breaker_partitions).then(|| {
+            format!("members died on records of {partitions} partitions, each alone, and none was committed between")
+        })
+    }
+
     pub fn open_breaker(&mut self, turn: &mut Turn<'_>, reason: String) {
         self.breaker.counts.open = Some(Open {
             since_wall_ms: turn.now.wall_ms,
@@ -68,6 +92,13 @@ impl Group {
             group: turn.group.to_owned(),
             reason,
         });
+        // Everything is served again, and what is to be searched after this must be seen anew.
+        self.end_case(turn);
+        for (at, partition) in &mut self.partitions {
+            if partition.suspect.take().is_some() {
+                turn.touched.insert(at.clone());
+            }
+        }
     }
 
     /// Something was processed and committed.

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::breaker::Breaker;
+use super::case::{Case, CondemnedRecord};
+use super::moves::{Origin, Pending, Plan};
 use super::partition::{Partition, Start};
 use super::rows;
 use crate::event::{
-    CommitVerdict, Departure, Effects, Gate, MemberAssignment, MoveId, Serve, Served,
+    CommitVerdict, DeadRecord, Destination, Effects, Gate, MemberAssignment, MoveId, Serve,
 };
 use crate::settings::Settings;
 use crate::{Now, Offsets, StoreOp, TopicPartition};
-
-use super::moves::Pending;
 
 /// What is known of one group's failures.
 #[derive(Debug, Default)]
@@ -21,6 +21,12 @@ pub(super) struct Group {
     /// The moves that are under way.
     pub moves: BTreeMap<MoveId, Pending>,
     pub breaker: Breaker,
+    /// What is searched because members died on it.
+    pub case: Option<Case>,
+    /// What is stored of the case.
+    pub stored_case: Option<Vec<u8>>,
+    /// How often patience was too short for this group's consumers. Not stored.
+    pub patience_doublings: u32,
     /// The partitions that wait until a nacked record is due, on the monotonic clock.
     pub retries: BTreeSet<(u64, TopicPartition)>,
     /// The timer that the engine keeps for it.
@@ -111,7 +117,9 @@ impl Group {
         };
         let floor = partition.position.or_else(|| {
             // A group's first commit: it is progress if it passes the head on which members died.
-            partition.suspect.as_ref().map(|s| s.head)
+            let searched = || self.case.as_ref().and_then(|c| c.first(at));
+            let head = partition.suspect.as_ref().map(|s| s.head);
+            head.or_else(searched)
         });
         match floor {
             Some(floor) if offset > floor => self.progress(turn, at, offset),
@@ -133,7 +141,7 @@ impl Group {
             if partition.suspect.as_ref().is_some_and(|s| s.head < offset) {
                 partition.suspect = None;
             }
-            if partition.lift.is_some_and(|l| l.until < offset) {
+            if partition.lift.is_some_and(|l| l.skip.until < offset) {
                 partition.lift = None;
             }
             if partition.nack.as_ref().is_some_and(|n| n.offset < offset) {
@@ -142,10 +150,12 @@ impl Group {
             turn.touch(at);
         }
         self.breaker_progress(turn);
+        self.case_progress(turn, at, offset);
     }
 
     pub fn reset(&mut self, turn: &mut Turn<'_>, at: &TopicPartition) {
         self.forget_nack(at);
+        self.leave_case(turn, at);
         let Some(partition) = self.partitions.get_mut(at) else {
             return;
         };
@@ -168,19 +178,6 @@ impl Group {
         }
     }
 
-    pub fn gone(
-        &mut self,
-        _turn: &mut Turn<'_>,
-        member_id: &str,
-        _how: Departure,
-        _served: Vec<(TopicPartition, Served)>,
-    ) {
-        self.members.remove(member_id);
-    }
-
-    pub fn waits_at_gate(&mut self, _turn: &mut Turn<'_>, _at: &TopicPartition, _at_log_end: bool) {
-    }
-
     pub fn timer(&mut self, turn: &mut Turn<'_>) {
         while let Some((due, _)) = self.retries.first()
             && *due <= turn.now.monotonic_ms
@@ -193,39 +190,82 @@ impl Group {
             turn.touch(&at);
         }
         self.ask_again(turn);
+        self.case_timer(turn);
     }
 
     pub fn next_timer(&self) -> Option<u64> {
         let retry = self.retries.first().map(|(at, _)| *at);
         let moves = self.moves.values().filter_map(|m| m.again_at_ms).min();
-        [retry, moves].into_iter().flatten().min()
+        let patience = self.case.as_ref().and_then(|c| c.patience_at_ms);
+        [retry, moves, patience].into_iter().flatten().min()
     }
 
     pub fn before_commit(
         &mut self,
-        _group: &str,
-        _next_move: &mut u64,
+        group: &str,
+        next_move: &mut u64,
         at: &TopicPartition,
         offset: i64,
     ) -> CommitVerdict {
         let Some(partition) = self.partitions.get(at) else {
             return CommitVerdict::Plain;
         };
-        match partition.lift {
-            Some(lift) if lift.from <= offset && offset < lift.until => {
-                CommitVerdict::Lifted(lift.until)
-            }
-            _ => CommitVerdict::Plain,
+        if let Some(lift) = partition.lift
+            && lift.commits_from <= offset
+            && offset < lift.skip.until
+        {
+            return CommitVerdict::Lifted(lift.skip.until);
+        }
+        let records = self.condemned_before(at, offset);
+        if records.is_empty() {
+            return CommitVerdict::Plain;
+        }
+        let plan = Plan {
+            at: at.clone(),
+            records,
+            to: Destination::DeadLetters,
+            expected: partition.position,
+            position: offset,
+            origin: Origin::Commit,
+        };
+        CommitVerdict::Moves(self.plan(group, next_move, plan))
+    }
+
+    /// Condemned records that a commit of `offset` would pass.
+    pub fn condemned_before(&self, at: &TopicPartition, offset: i64) -> Vec<DeadRecord> {
+        let condemned = self.case.as_ref().and_then(|c| c.condemned.get(at));
+        let records = condemned.into_iter().flat_map(|c| &c.records);
+        let passed = records.filter(|r| r.offset < offset);
+        passed.map(CondemnedRecord::dead).collect()
+    }
+
+    /// What is left out for the owner: dead, or about to be.
+    pub fn skip_of(&self, at: &TopicPartition) -> Option<Offsets> {
+        let lift = self.partitions.get(at).and_then(|p| p.lift).map(|l| l.skip);
+        let condemned = self.case.as_ref().and_then(|c| c.condemned.get(at));
+        match (lift, condemned.map(|c| c.offsets)) {
+            (Some(lift), Some(condemned)) => Some(Offsets {
+                from: lift.from.min(condemned.from),
+                until: lift.until.max(condemned.until),
+            }),
+            (lift, condemned) => lift.or(condemned),
         }
     }
 
     /// What the state says of a partition's gate.
     fn gate_of(&self, at: &TopicPartition) -> Option<Gate> {
         let partition = self.partitions.get(at)?;
-        let skip: Option<Offsets> = partition.lift;
+        let skip = self.skip_of(at);
+        let case = self.case.as_ref().filter(|c| c.has(at));
         let waits = partition.moving.is_some()
             || partition.nack.as_ref().is_some_and(|n| n.due_ms.is_some());
-        let serve = if waits { Serve::Nothing } else { Serve::All };
+        let serve = match case {
+            _ if waits => Serve::Nothing,
+            None => Serve::All,
+            Some(case) => case
+                .window(at)
+                .map_or(Serve::Nothing, |w| Serve::Until(w.until)),
+        };
         match (skip, serve) {
             (None, Serve::All) => None,
             (skip, serve) => Some(Gate { skip, serve }),
@@ -234,6 +274,7 @@ impl Group {
 
     /// Gates and rows of all that was touched follow the state.
     pub fn finish(&mut self, turn: &mut Turn<'_>) {
+        self.finish_case(turn);
         for at in std::mem::take(&mut turn.touched) {
             let gate = self.gate_of(&at);
             let Some(partition) = self.partitions.get_mut(&at) else {
@@ -251,6 +292,10 @@ impl Group {
                 .ops
                 .extend(rows::change(&mut partition.stored, row, key));
         }
+        let row = self.case.as_ref().map(rows::of_case);
+        let key = || rows::case_key(turn.group);
+        let change = rows::change(&mut self.stored_case, row, key);
+        turn.effects.ops.extend(change);
         let row = rows::of_breaker(&self.breaker);
         let key = || rows::breaker_key(turn.group);
         let change = rows::change(&mut self.breaker.stored, row, key);
@@ -272,7 +317,7 @@ impl Group {
             if partition.suspect.as_ref().is_some_and(|s| past(s.head)) {
                 partition.suspect = None;
             }
-            if partition.lift.is_some_and(|l| past(l.until)) {
+            if partition.lift.is_some_and(|l| past(l.skip.until)) {
                 partition.lift = None;
             }
             if partition.nack.as_ref().is_some_and(|n| past(n.offset)) {
@@ -290,6 +335,7 @@ impl Group {
             }
             turn.touch(&at);
         }
+        self.reconcile_case(turn, position);
     }
 
     /// What opens all gates.
@@ -310,6 +356,11 @@ impl Group {
                 key: rows::partition_key(group, at),
             })
             .collect();
+        if self.stored_case.is_some() {
+            ops.push(StoreOp::Delete {
+                key: rows::case_key(group),
+            });
+        }
         if self.breaker.stored.is_some() {
             ops.push(StoreOp::Delete {
                 key: rows::breaker_key(group),

@@ -3,11 +3,13 @@
 //! One engine serves all groups of a broker; groups know nothing of each other. What a group's state is made of is in
 //! `group.rs`, each kind of decision in a file of its own.
 
-// Until crash loops are here.
-#![allow(dead_code)]
-
+mod attempts;
 mod breaker;
+mod case;
+#[cfg(test)]
+mod crash_tests;
 mod group;
+mod isolation;
 mod moves;
 #[cfg(test)]
 mod nack_tests;
@@ -154,9 +156,17 @@ impl Engine {
             },
             Event::MoveFailed { id, error, retry } => match self.moves.get(&id).cloned() {
                 None => self.nothing(),
-                Some(group) => self.turn(now, settings, &group, |state, turn| {
-                    state.move_failed(turn, id, error, retry);
-                }),
+                Some(group) => {
+                    let mut forgotten = false;
+                    let effects = self.turn(now, settings, &group, |state, turn| {
+                        state.move_failed(turn, id, error, retry);
+                        forgotten = !state.moves.contains_key(&id);
+                    });
+                    if forgotten {
+                        self.moves.remove(&id);
+                    }
+                    effects
+                }
             },
             Event::GroupDeleted { group } => {
                 let mut effects = match self.groups.get_mut(&group) {

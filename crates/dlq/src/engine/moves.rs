@@ -1,6 +1,7 @@
 //! Moves: planned, carried out by the broker, asked for again.
 
 use super::group::{Group, Turn};
+use super::partition::Lift;
 use super::rows;
 use crate::event::{DeadRecord, Destination, Move, MoveId};
 use crate::{Offsets, StoreOp, TopicPartition};
@@ -17,8 +18,18 @@ pub(super) struct Pending {
     /// When it is asked for again, on the monotonic clock.
     pub again_at_ms: Option<u64>,
     failures: u32,
-    /// A client's commit waits for it, which comes again by itself.
-    for_commit: bool,
+    origin: Origin,
+}
+
+/// What a move came of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A client waits for the answer of its nack.
+    Nack,
+    /// A search that is over.
+    Case,
+    /// A client's commit, or a nack further on, passes records that are condemned. It comes again by itself.
+    Commit,
 }
 
 /// What a move is to be, before it has a name.
@@ -28,7 +39,7 @@ pub(super) struct Plan {
     pub to: Destination,
     pub expected: Option<i64>,
     pub position: i64,
-    pub for_commit: bool,
+    pub origin: Origin,
 }
 
 impl Group {
@@ -38,7 +49,7 @@ impl Group {
         *next_move += 1;
         let partition = self.partitions.entry(plan.at.clone()).or_default();
         partition.moving = Some(id);
-        let lift = lift_after(partition.lift, &plan.records, plan.position);
+        let lift = lift_after(partition.lift, &plan.records, plan.expected, plan.position);
         let mut ops = vec![StoreOp::Put {
             key: rows::partition_key(group, &plan.at),
             value: rows::of_lift(lift),
@@ -65,7 +76,7 @@ impl Group {
             error: None,
             again_at_ms: None,
             failures: 0,
-            for_commit: plan.for_commit,
+            origin: plan.origin,
         };
         self.moves.insert(id, pending);
         planned
@@ -81,34 +92,61 @@ impl Group {
     }
 
     pub fn moved(&mut self, turn: &mut Turn<'_>, id: MoveId) {
-        let Some(Pending { planned, .. }) = self.moves.remove(&id) else {
+        let Some(Pending {
+            planned, origin, ..
+        }) = self.moves.remove(&id)
+        else {
             return;
         };
         let at = planned.at;
         // Others were planned on the position that is no more.
         self.moves.retain(|_, m| m.planned.at != at);
-        self.forget_nack(&at);
+        let nack = self.partitions.get(&at).and_then(|p| p.nack.as_ref());
+        if nack.is_some_and(|n| n.offset < planned.position) {
+            self.forget_nack(&at);
+        }
         let partition = self.partitions.entry(at.clone()).or_default();
-        partition.position = Some(planned.position);
-        partition.lift = Some(lift_after(
-            partition.lift,
-            &planned.records,
-            planned.position,
-        ));
         partition.moving = None;
         partition.suspect = None;
+        self.note_stored(turn.group, &planned.ops, &at);
+        turn.touch(&at);
+        let partition = self.partitions.entry(at.clone()).or_default();
+        if partition.position != planned.expected {
+            // Something else has happened meanwhile, and was told of before this.
+            return self.case_moved(turn, &at, planned.position);
+        }
+        partition.position = Some(planned.position);
+        let (expected, position) = (planned.expected, planned.position);
+        let lift = lift_after(partition.lift, &planned.records, expected, position);
+        partition.lift = Some(lift);
         if let Some(start) = &mut partition.start
             && start.committed.is_none_or(|c| c < planned.position)
         {
             // Who fetched its position before the move is served from after it.
             start.committed = Some(planned.position);
         }
-        // The rows of `planned.ops` are stored now: what is kept of them is compared with the state as for any other.
-        partition.stored = planned.ops.first().and_then(|op| match op {
-            StoreOp::Put { value, .. } => Some(value.clone()),
-            StoreOp::Delete { .. } => None,
-        });
-        turn.touch(&at);
+        if origin == Origin::Commit {
+            self.breaker_progress(turn);
+            if let Some(case) = &mut self.case {
+                case.group_proven = true;
+            }
+        }
+        self.case_moved(turn, &at, planned.position);
+    }
+
+    /// These rows came into the store with a move: what is kept of them is compared with the state as after any event.
+    fn note_stored(&mut self, group: &str, ops: &[StoreOp], at: &TopicPartition) {
+        for op in ops {
+            let (key, stored) = match op {
+                StoreOp::Put { key, value } => (key, Some(value.clone())),
+                StoreOp::Delete { key } => (key, None),
+            };
+            if *key == rows::breaker_key(group) {
+                self.breaker.stored = stored;
+            } else if let Some(partition) = self.partitions.get_mut(at) {
+                partition.stored = stored;
+            }
+        }
     }
 
     pub fn move_failed(&mut self, turn: &mut Turn<'_>, id: MoveId, error: String, retry: bool) {
@@ -117,7 +155,8 @@ impl Group {
         };
         let at = pending.planned.at.clone();
         turn.touch(&at);
-        if retry && !pending.for_commit {
+        let origin = pending.origin;
+        if retry && origin != Origin::Commit {
             let pause = 1000u64
                 .saturating_mul(1 << pending.failures.min(8))
                 .min(LONGEST_PAUSE_MS);
@@ -132,9 +171,12 @@ impl Group {
         if let Some(partition) = self.partitions.get_mut(&at) {
             partition.moving = left;
         }
-        if left.is_none() && !retry {
-            // The record is not where the decision was made: it is decided anew.
-            self.forget_nack(&at);
+        // The record is not where the decision was made: it is decided anew.
+        match origin {
+            _ if retry || left.is_some() => {}
+            Origin::Nack => self.forget_nack(&at),
+            Origin::Case => self.leave_case(turn, &at),
+            Origin::Commit => {}
         }
     }
 
@@ -151,17 +193,27 @@ impl Group {
     }
 }
 
-/// The range that is left out after a move: together with the one before it, if that was not passed yet.
-fn lift_after(before: Option<Offsets>, records: &[DeadRecord], position: i64) -> Offsets {
+/// What a move leaves behind: together with what the one before it left, if that was not passed yet.
+fn lift_after(
+    before: Option<Lift>,
+    records: &[DeadRecord],
+    expected: Option<i64>,
+    position: i64,
+) -> Lift {
     let first = records.first().map_or(position, |r| r.offset);
-    match before {
-        Some(lift) if lift.until >= first && lift.from <= first => Offsets {
-            from: lift.from,
-            until: position,
-        },
-        _ => Offsets {
+    let mut lift = Lift {
+        skip: Offsets {
             from: first,
             until: position,
         },
+        commits_from: expected.unwrap_or(0).min(first),
+    };
+    if let Some(before) = before
+        && before.skip.from <= first
+        && before.skip.until >= first
+    {
+        lift.skip.from = before.skip.from;
+        lift.commits_from = lift.commits_from.min(before.commits_from);
     }
+    lift
 }

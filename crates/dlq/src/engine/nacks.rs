@@ -1,7 +1,7 @@
 //! Nacks: a client says that a record failed.
 
 use super::group::{Group, Turn};
-use super::moves::Plan;
+use super::moves::{Origin, Plan};
 use super::partition::Nacked;
 use crate::TopicPartition;
 use crate::event::{Cause, DeadRecord, Destination, NackOutcome};
@@ -30,7 +30,10 @@ impl Group {
         turn.touch(&nack.at);
         let partition = self.partitions.entry(nack.at.clone()).or_default();
         partition.position = nack.committed;
-        if nack.committed.is_some_and(|c| nack.offset > c) {
+        // Condemned records before this one must not be passed without a copy of them.
+        let mut records = self.condemned_before(&nack.at, nack.offset);
+        let passes = !records.is_empty();
+        if nack.committed.is_some_and(|c| nack.offset > c) && !passes {
             // Everything before the record is processed.
             self.progress(turn, &nack.at, nack.offset);
         }
@@ -56,10 +59,15 @@ impl Group {
             reason: reason.clone(),
             client: nack.client.clone(),
         };
-        let (record, to) = match decision {
-            Decision::Dead(cause) => (dead(cause), Destination::DeadLetters),
-            Decision::Retried { due_ms } => (dead(Cause::Nacked), Destination::Retry { due_ms }),
-            Decision::Stays => {
+        let mut to = Destination::DeadLetters;
+        let mut position = nack.offset.saturating_add(1);
+        match decision {
+            Decision::Dead(cause) => records.push(dead(cause)),
+            Decision::Retried { due_ms } if !passes => {
+                to = Destination::Retry { due_ms };
+                records.push(dead(Cause::Nacked));
+            }
+            Decision::Retried { .. } | Decision::Stays => {
                 let wait = match settings.retry_mode {
                     RetryMode::Ordered => backoff_ms(&settings, attempts),
                     RetryMode::Unordered => 0,
@@ -73,17 +81,20 @@ impl Group {
                     due_wall_ms: (wait > 0).then(|| turn.now.wall_ms.saturating_add_unsigned(wait)),
                 };
                 self.keep_nack(&nack.at, nacked);
-                turn.effects.nack = Some(NackOutcome::Stays { attempts });
-                return;
+                if !passes {
+                    turn.effects.nack = Some(NackOutcome::Stays { attempts });
+                    return;
+                }
+                position = nack.offset;
             }
-        };
+        }
         let plan = Plan {
             at: nack.at,
-            records: vec![record],
+            records,
             to,
             expected: nack.committed,
-            position: nack.offset.saturating_add(1),
-            for_commit: false,
+            position,
+            origin: if passes { Origin::Commit } else { Origin::Nack },
         };
         // The position is still the one before the nack until the move is committed.
         if let Some(partition) = self.partitions.get_mut(&plan.at) {

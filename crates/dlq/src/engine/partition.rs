@@ -17,9 +17,8 @@ pub(super) struct Partition {
     pub nack: Option<Box<Nacked>>,
     /// The head on which members died.
     pub suspect: Option<Box<Suspect>>,
-    /// Records that were moved away under the members' feet: left out for who fetched its position before, and a commit
-    /// into this range is lifted to its end. Until a commit past it.
-    pub lift: Option<Offsets>,
+    /// Records that were moved away under the members' feet. Until a commit past them.
+    pub lift: Option<Lift>,
     /// The move that is under way.
     pub moving: Option<MoveId>,
     /// What the broker was told last.
@@ -38,6 +37,15 @@ impl Partition {
             && self.gate.is_none()
             && self.stored.is_none()
     }
+}
+
+/// What a move leaves behind for members that fetched their position before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Lift {
+    /// Left out.
+    pub skip: Offsets,
+    /// A commit between this offset and the end of `skip` is from before the move, and is lifted to that end.
+    pub commits_from: i64,
 }
 
 /// A member that fetched its position.
@@ -63,7 +71,7 @@ pub(super) struct Nacked {
 }
 
 /// A head on which members died.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Suspect {
     pub head: i64,
     /// How many attempts ended there.

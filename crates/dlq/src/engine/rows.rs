@@ -6,13 +6,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::breaker::{Breaker, Counts};
+use super::case::Case;
 use super::group::Group;
-use super::partition::{Nacked, Partition, Suspect};
-use crate::{Offsets, StoreOp, TopicPartition};
+use super::partition::{Lift, Nacked, Partition, Suspect};
+use crate::{StoreOp, TopicPartition};
 
 const VERSION: u8 = 1;
 const PARTITION: u8 = b'p';
 const BREAKER: u8 = b'b';
+const CASE: u8 = b'c';
 
 /// Why stored rows cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +42,7 @@ pub(super) struct StoredDeath {
 struct StoredPartition {
     nack: Option<Box<Nacked>>,
     suspect: Option<Box<Suspect>>,
-    lift: Option<Offsets>,
+    lift: Option<Lift>,
 }
 
 /// What the keys of all rows of a group begin with.
@@ -74,6 +76,12 @@ pub(super) fn breaker_key(group: &str) -> Vec<u8> {
     key
 }
 
+pub(super) fn case_key(group: &str) -> Vec<u8> {
+    let mut key = rows_prefix(group);
+    key.push(CASE);
+    key
+}
+
 fn encode(value: &impl Serialize) -> Vec<u8> {
     postcard::to_extend(value, vec![VERSION]).expect("plain data in memory always serialises")
 }
@@ -90,11 +98,15 @@ pub(super) fn of_partition(partition: &Partition) -> Option<Vec<u8>> {
     })
 }
 
-pub(super) fn of_lift(lift: Offsets) -> Vec<u8> {
+pub(super) fn of_lift(lift: Lift) -> Vec<u8> {
     encode(&StoredPartition {
         lift: Some(lift),
         ..StoredPartition::default()
     })
+}
+
+pub(super) fn of_case(case: &Case) -> Vec<u8> {
+    encode(case)
 }
 
 pub(super) fn of_breaker(breaker: &Breaker) -> Option<Vec<u8>> {
@@ -146,6 +158,10 @@ pub(super) fn load(
                     ..Partition::default()
                 };
                 state.partitions.insert(at, partition);
+            }
+            Some((&CASE, [])) => {
+                state.case = Some(decode(group, &value)?);
+                state.stored_case = Some(value);
             }
             Some((&BREAKER, [])) => {
                 state.breaker = Breaker {

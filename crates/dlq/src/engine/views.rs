@@ -1,6 +1,8 @@
 //! What people are shown of a group's failures.
 
 use super::Engine;
+use super::partition::Partition;
+use super::rows::StoredDeath;
 use crate::TopicPartition;
 
 /// A record, or the front of a batch, that a group fails on.
@@ -87,33 +89,28 @@ impl super::group::Group {
     fn view(&self, group: &str) -> GroupView {
         let open = self.breaker.counts.open.as_ref();
         let suspects = self.partitions.iter().filter_map(|(at, p)| {
-            let pending = p.moving.and_then(|id| self.moves.get(&id));
-            let (offset, attempts, reason) = match (pending, &p.nack) {
-                (Some(pending), _) => {
-                    let record = pending.planned.records.first()?;
-                    let reason = pending.error.as_ref().unwrap_or(&record.reason);
-                    (record.offset, record.attempts, reason.clone())
-                }
-                (None, Some(nack)) => (nack.offset, nack.count, nack.reason.clone()),
-                (None, None) => return None,
-            };
-            let state = match pending {
-                Some(pending) if pending.error.is_some() => SuspectState::CannotMove,
-                Some(_) => SuspectState::Moving,
-                None if open.is_some() => SuspectState::BreakerOpen,
-                None if p.nack.as_ref().is_some_and(|n| n.due_ms.is_some()) => {
-                    SuspectState::WaitsForRetry
-                }
-                None => SuspectState::Counting,
-            };
+            let moving = self.moving_view(p);
+            let condemned = || self.condemned_view(at);
+            let searched = || self.searched_view(at, p);
+            let suspect = || self.suspect_view(p);
+            let seen = moving
+                .or_else(|| nack_view(p))
+                .or_else(condemned)
+                .or_else(searched)
+                .or_else(suspect)?;
+            let blocked = open.is_some() && seen.state == SuspectState::Counting;
             Some(SuspectView {
                 group: group.to_owned(),
                 at: at.clone(),
-                offset,
-                attempts,
-                state,
-                reason,
-                deaths: Vec::new(),
+                offset: seen.offset,
+                attempts: seen.attempts,
+                state: if blocked {
+                    SuspectState::BreakerOpen
+                } else {
+                    seen.state
+                },
+                reason: seen.reason,
+                deaths: deaths(p),
             })
         });
         GroupView {
@@ -122,4 +119,96 @@ impl super::group::Group {
             suspects: suspects.collect(),
         }
     }
+
+    fn moving_view(&self, p: &Partition) -> Option<Seen> {
+        let pending = self.moves.get(&p.moving?)?;
+        let record = pending.planned.records.first()?;
+        Some(Seen {
+            offset: record.offset,
+            attempts: record.attempts,
+            state: match pending.error {
+                Some(_) => SuspectState::CannotMove,
+                None => SuspectState::Moving,
+            },
+            reason: pending.error.as_ref().unwrap_or(&record.reason).clone(),
+        })
+    }
+
+    fn condemned_view(&self, at: &TopicPartition) -> Option<Seen> {
+        let condemned = self.case.as_ref()?.condemned.get(at)?;
+        let record = condemned.records.first()?;
+        Some(Seen {
+            offset: record.offset,
+            attempts: record.attempts,
+            state: SuspectState::Condemned,
+            reason: record.reason.clone(),
+        })
+    }
+
+    fn searched_view(&self, at: &TopicPartition, p: &Partition) -> Option<Seen> {
+        let case = self.case.as_ref()?;
+        let window = case
+            .window(at)
+            .map(|w| format!(": a window up to offset {} is served", w.until));
+        let reason = window.unwrap_or(": it waits for another partition".to_owned());
+        Some(Seen {
+            offset: case.first(at)?,
+            attempts: p.suspect.as_ref().map_or(0, |s| s.count),
+            state: SuspectState::Isolating,
+            reason: format!("members died; the record that fails is being searched{reason}"),
+        })
+    }
+
+    fn suspect_view(&self, p: &Partition) -> Option<Seen> {
+        let suspect = p.suspect.as_ref()?;
+        let (state, reason) = match () {
+            () if suspect.told => (
+                SuspectState::Reported,
+                "members died reading from here; dlq.mode=enforce would search the record",
+            ),
+            () if suspect.ambiguous > 0 => (
+                SuspectState::Ambiguous,
+                "another group's consumer on the same host has the same client.id: set client.id apart",
+            ),
+            () => (SuspectState::Counting, "members died reading from here"),
+        };
+        Some(Seen {
+            offset: suspect.head,
+            attempts: suspect.count,
+            state,
+            reason: reason.to_owned(),
+        })
+    }
+}
+
+struct Seen {
+    offset: i64,
+    attempts: u32,
+    state: SuspectState,
+    reason: String,
+}
+
+fn nack_view(p: &Partition) -> Option<Seen> {
+    let nack = p.nack.as_ref()?;
+    Some(Seen {
+        offset: nack.offset,
+        attempts: nack.count,
+        state: match nack.due_ms {
+            Some(_) => SuspectState::WaitsForRetry,
+            None => SuspectState::Counting,
+        },
+        reason: nack.reason.clone(),
+    })
+}
+
+fn deaths(p: &Partition) -> Vec<DeathView> {
+    let deaths = p.suspect.iter().flat_map(|s| &s.deaths);
+    let view = |d: &StoredDeath| DeathView {
+        member_id: d.member_id.clone(),
+        client: d.client.clone(),
+        how: d.how.clone(),
+        at_ms: d.wall_ms,
+        served_until: d.served_until,
+    };
+    deaths.map(view).collect()
 }

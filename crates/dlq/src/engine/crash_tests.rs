@@ -1,0 +1,452 @@
+//! What `docs/DEAD_LETTERS.md` says of crash loops: what counts, and what does not.
+#![allow(clippy::unwrap_used)]
+
+use super::SuspectState;
+use super::testing::{Driver, GROUP, at};
+use crate::event::{Alert, Departure, Event, Serve};
+use crate::settings::{Mode, Settings};
+
+fn driver(mode: Mode, position: Option<i64>) -> Driver {
+    let mut driver = Driver::new(Settings {
+        mode,
+        ..Settings::default()
+    });
+    if let Some(position) = position {
+        driver.positions.insert(at(0), position);
+    }
+    driver
+}
+
+/// A member takes partition 0 over and fetches its position.
+fn begins(driver: &mut Driver, member: &str) {
+    driver.assign(&[(member, &[0])]);
+    driver.fetches_position(member, 0);
+}
+
+#[test]
+fn members_that_die_on_the_same_head_make_it_a_suspect() {
+    for how in [Departure::Left, Departure::TimedOut, Departure::Replaced] {
+        let mut driver = driver(Mode::Detect, Some(10));
+        for death in 1..=20 {
+            let member = format!("member-{death}");
+            begins(&mut driver, &member);
+            driver.leaves(&member, how, &[(0, 10, 15)], false);
+            let suspect = driver.suspects().pop().unwrap();
+            assert_eq!((suspect.offset, suspect.attempts), (10, death));
+            let reported = death >= 5;
+            assert_eq!(suspect.state == SuspectState::Reported, reported, "{death}");
+            assert_eq!(driver.alerts.len(), usize::from(reported), "told once");
+            assert!(suspect.deaths.len() <= 10, "memory is bounded");
+            // What is known of it survives a restart.
+            driver.restart();
+        }
+        let Alert::Suspect {
+            offset, members, ..
+        } = &driver.alerts[0]
+        else {
+            panic!("{:?}", driver.alerts);
+        };
+        assert_eq!((*offset, members.len()), (10, 5));
+        assert!(driver.gates.is_empty() && driver.asked.is_empty());
+        // Progress clears it.
+        begins(&mut driver, "fixed");
+        driver.commits(0, 11);
+        assert!(driver.suspects().is_empty());
+        assert!(driver.rows.is_empty());
+    }
+}
+
+#[test]
+fn a_group_without_a_position_has_its_first_fetch_as_head() {
+    let mut driver = driver(Mode::Enforce, None);
+    for death in 1..=5 {
+        assert!(driver.gates.is_empty(), "{death}");
+        begins(&mut driver, "a");
+        driver.dies("a", &[(0, 3, 13)]);
+    }
+    assert_eq!(driver.gates[&at(0)].serve, Serve::Until(8));
+}
+
+#[test]
+fn what_is_no_crash_loop_is_not_taken_for_one() {
+    type Life = fn(&mut Driver, i64);
+    let lives: [(&str, Option<i64>, Life); 11] = [
+        ("rolling restarts that make progress", Some(0), |d, i| {
+            begins(d, "a");
+            d.commits(0, i + 1);
+            d.leaves("a", Departure::Left, &[(0, i, i + 10)], false);
+        }),
+        ("a consumer that is slow", Some(0), |d, _| {
+            begins(d, "a");
+            d.pass(3_600_000);
+        }),
+        ("rebalances in which the member stays", Some(0), |d, i| {
+            d.assign(&[("a", &[0]), (&format!("b{i}"), &[])]);
+            d.fetches_position("a", 0);
+            d.leaves(&format!("b{i}"), Departure::Left, &[], false);
+        }),
+        ("positions that are set anew", Some(0), |d, i| {
+            begins(d, "a");
+            d.dies("a", &[(0, 0, 10)]);
+            if i % 3 == 0 {
+                d.send(Event::Reset {
+                    group: GROUP.to_owned(),
+                    at: at(0),
+                });
+            }
+        }),
+        ("caches that are loaded and never commit", None, |d, _| {
+            begins(d, "a");
+            d.pass(120_001);
+            d.dies("a", &[(0, 0, 1000)]);
+        }),
+        (
+            "members of which a restart of the broker knows nothing",
+            Some(0),
+            |d, _| {
+                begins(d, "a");
+                d.restart();
+                d.dies("a", &[(0, 0, 10)]);
+            },
+        ),
+        ("members that were served nothing", Some(0), |d, _| {
+            begins(d, "a");
+            d.dies("a", &[]);
+        }),
+        ("members that read elsewhere", Some(10), |d, _| {
+            begins(d, "a");
+            d.dies("a", &[(0, 500, 600)]);
+        }),
+        ("members that read what is before", Some(10), |d, _| {
+            begins(d, "a");
+            d.dies("a", &[(0, 0, 10)]);
+        }),
+        (
+            "members that have another one's partition",
+            Some(10),
+            |d, _| {
+                begins(d, "a");
+                d.dies("b", &[(0, 10, 20)]);
+            },
+        ),
+        (
+            "a commit of what is committed, and a step on",
+            Some(0),
+            |d, i| {
+                begins(d, "a");
+                d.commits(0, i);
+                d.commits(0, i + 1);
+                d.dies("a", &[(0, i, i + 10)]);
+            },
+        ),
+    ];
+    for mode in [Mode::Detect, Mode::Enforce] {
+        for (name, position, life) in lives {
+            let mut driver = driver(mode, position);
+            for i in 0..50 {
+                life(&mut driver, i);
+            }
+            assert_eq!(driver.alerts, [], "{name}");
+            assert!(driver.gates.is_empty(), "{name}");
+            assert!(driver.suspects().iter().all(|s| s.attempts < 5), "{name}");
+        }
+    }
+}
+
+#[test]
+fn nobody_is_watched_if_the_mode_is_off() {
+    let mut driver = driver(Mode::Off, Some(0));
+    for _ in 0..20 {
+        begins(&mut driver, "a");
+        driver.dies("a", &[(0, 0, 10)]);
+    }
+    assert!(driver.suspects().is_empty());
+    assert!(driver.alerts.is_empty());
+}
+
+#[test]
+fn what_may_be_another_groups_reading_isolates_nobody() {
+    let mut driver = driver(Mode::Enforce, Some(0));
+    for _ in 0..20 {
+        begins(&mut driver, "a");
+        driver.leaves("a", Departure::TimedOut, &[(0, 0, 10)], true);
+    }
+    assert!(driver.gates.is_empty());
+    assert!(matches!(
+        &driver.alerts[..],
+        [Alert::Ambiguous { offset: 0, .. }]
+    ));
+    let suspect = driver.suspects().pop().unwrap();
+    assert_eq!(
+        (suspect.attempts, suspect.state),
+        (0, SuspectState::Ambiguous)
+    );
+}
+
+#[test]
+fn suspects_of_a_group_are_bounded() {
+    let mut driver = driver(Mode::Detect, None);
+    let all: Vec<i32> = (0..1200).collect();
+    for partition in &all {
+        driver.positions.insert(at(*partition), 0);
+    }
+    driver.assign(&[("a", &all)]);
+    let mut served = Vec::new();
+    for partition in all {
+        driver.fetches_position("a", partition);
+        served.push((partition, 0, 10));
+    }
+    driver.dies("a", &served);
+    assert_eq!(driver.suspects().len(), 1000);
+    assert_eq!(driver.rows.len(), 1000);
+}
+
+/// `partitions` of ten records each are in flight when members die for the fifth time.
+fn isolating(partitions: &[i32]) -> Driver {
+    let mut driver = driver(Mode::Enforce, None);
+    for partition in partitions {
+        driver.positions.insert(at(*partition), 0);
+    }
+    for _ in 0..5 {
+        let served: Vec<(i32, i64, i64)> = partitions.iter().map(|p| (*p, 0, 10)).collect();
+        die_with(&mut driver, partitions, &served);
+    }
+    driver
+}
+
+fn die_with(driver: &mut Driver, partitions: &[i32], served: &[(i32, i64, i64)]) {
+    driver.assign(&[("a", partitions)]);
+    for partition in partitions {
+        driver.fetches_position("a", *partition);
+    }
+    driver.dies("a", served);
+}
+
+fn serves(driver: &Driver, partition: i32) -> Serve {
+    let gate = driver.gates.get(&at(partition));
+    gate.map_or(Serve::All, |g| g.serve)
+}
+
+#[test]
+fn the_front_half_is_served_and_the_other_partitions_wait() {
+    let mut driver = isolating(&[0, 1]);
+    assert_eq!(serves(&driver, 0), Serve::Until(10));
+    assert_eq!(serves(&driver, 1), Serve::Nothing);
+    let begun = |a: &&Alert| matches!(a, Alert::IsolationBegins { until: 10, .. });
+    assert_eq!(driver.alerts.iter().filter(begun).count(), 2);
+    // The half is committed, so the other one is bad: it is split without another death.
+    driver.commits(0, 10);
+    assert_eq!(serves(&driver, 0), Serve::All);
+    assert_eq!(serves(&driver, 1), Serve::Until(5));
+    driver.commits(1, 5);
+    assert_eq!(serves(&driver, 1), Serve::Until(7));
+    driver.commits(1, 7);
+    driver.commits(1, 8);
+    assert_eq!(serves(&driver, 1), Serve::Until(9));
+    driver.commits(1, 10);
+    assert!(driver.gates.is_empty());
+    assert!(driver.rows.is_empty());
+    let ended = |a: &&Alert| matches!(a, Alert::IsolationEnds { .. });
+    assert_eq!(driver.alerts.iter().filter(ended).count(), 2);
+}
+
+#[test]
+fn what_a_member_was_not_served_is_not_suspected() {
+    let mut driver = isolating(&[0]);
+    assert_eq!(serves(&driver, 0), Serve::Until(5));
+    // It had two of the five.
+    die_with(&mut driver, &[0], &[(0, 0, 2)]);
+    assert_eq!(serves(&driver, 0), Serve::Until(1));
+    driver.commits(0, 1);
+    assert_eq!(serves(&driver, 0), Serve::Until(2));
+    driver.commits(0, 2);
+    assert_eq!(serves(&driver, 0), Serve::Until(5));
+}
+
+#[test]
+fn records_outside_of_the_case_wait_so_that_a_death_is_not_laid_on_the_wrong_one() {
+    let mut driver = isolating(&[0]);
+    for _ in 0..3 {
+        die_with(&mut driver, &[0], &[(0, 0, 1)]);
+    }
+    // It is alone now, and condemned with its second death; but a member that died had more.
+    let mut driver = isolating(&[0]);
+    driver.positions.insert(at(1), 0);
+    for _ in 0..3 {
+        die_with(&mut driver, &[0, 1], &[(0, 0, 5), (1, 0, 10)]);
+        assert_eq!(serves(&driver, 1), Serve::Nothing);
+        assert_eq!(driver.gates[&at(0)].skip, None);
+    }
+}
+
+#[test]
+fn a_record_that_failed_alone_waits_for_the_proof_that_the_group_works() {
+    let mut driver = isolating(&[0]);
+    for next in [5, 2, 1, 1] {
+        assert_eq!(driver.gates[&at(0)].skip, None);
+        die_with(&mut driver, &[0], &[(0, 0, next)]);
+    }
+    let gate = driver.gates[&at(0)];
+    assert_eq!(gate.skip.map(|s| (s.from, s.until)), Some((0, 1)));
+    assert_eq!(gate.serve, Serve::Until(2));
+    assert!(driver.asked.is_empty() && driver.moved.is_empty());
+    assert_eq!(driver.suspects()[0].state, SuspectState::Condemned);
+    driver.restart();
+    assert_eq!(driver.gates[&at(0)], gate, "all of that survives a restart");
+    // The record behind it is committed.
+    driver.commits(0, 2);
+    assert_eq!(driver.dead(), [(0, 0)]);
+    assert_eq!(driver.positions[&at(0)], 2);
+    assert_eq!(driver.moved[0].records[0].attempts, 9);
+}
+
+#[test]
+fn without_a_further_record_one_goes_on_trust_and_only_one() {
+    let mut driver = driver(Mode::Enforce, None);
+    driver.settings.max_attempts = 1;
+    driver.settings.isolation_attempts = 1;
+    let everything_fails = |d: &mut Driver, partition: i32| {
+        d.positions.insert(at(partition), 7);
+        for _ in 0..2 {
+            die_with(d, &[partition], &[(partition, 7, 8)]);
+        }
+        let group = GROUP.to_owned();
+        let at = at(partition);
+        d.send(Event::WaitsAtGate {
+            group,
+            at,
+            at_log_end: true,
+        });
+        d.carry_out();
+    };
+    everything_fails(&mut driver, 0);
+    assert_eq!(driver.dead(), [(0, 7)]);
+    everything_fails(&mut driver, 1);
+    assert_eq!(driver.dead(), [(0, 7)], "the second waits");
+    assert_eq!(serves(&driver, 1), Serve::Until(9));
+    // Something is committed anywhere in the group: that is the proof.
+    driver.positions.insert(at(2), 0);
+    driver.assign(&[("b", &[2])]);
+    driver.fetches_position("b", 2);
+    driver.commits(2, 1);
+    driver.carry_out();
+    assert_eq!(driver.dead(), [(0, 7), (1, 7)]);
+}
+
+#[test]
+fn a_deployment_that_fails_on_everything_dead_letters_nothing() {
+    let mut driver = isolating(&[0]);
+    let mut deaths = 0;
+    while driver.view().unwrap().breaker.is_none() {
+        deaths += 1;
+        assert!(deaths < 50);
+        let gate = driver.gates[&at(0)];
+        let Serve::Until(until) = gate.serve else {
+            panic!("{gate:?}");
+        };
+        die_with(&mut driver, &[0], &[(0, 0, until)]);
+    }
+    assert_eq!(deaths, 12, "four to one record, and two for each of five");
+    assert!(driver.gates.is_empty(), "everything is served again");
+    assert!(driver.asked.is_empty() && driver.moved.is_empty());
+    assert!(matches!(
+        driver.alerts.last(),
+        Some(Alert::BreakerOpen { .. } | Alert::IsolationEnds { .. })
+    ));
+    // It fails on: nothing is searched while the breaker is open.
+    for _ in 0..20 {
+        die_with(&mut driver, &[0], &[(0, 0, 10)]);
+    }
+    assert!(driver.gates.is_empty());
+    driver.commits(0, 1);
+    assert!(driver.alerts.contains(&Alert::BreakerClosed {
+        group: GROUP.to_owned()
+    }));
+}
+
+#[test]
+fn a_window_grows_for_members_that_commit_in_larger_steps() {
+    let mut driver = isolating(&[0]);
+    let waits = |d: &mut Driver| {
+        let group = GROUP.to_owned();
+        d.send(Event::WaitsAtGate {
+            group,
+            at: at(0),
+            at_log_end: false,
+        });
+    };
+    driver.assign(&[("a", &[0])]);
+    driver.fetches_position("a", 0);
+    waits(&mut driver);
+    driver.pass(9_999);
+    assert_eq!(serves(&driver, 0), Serve::Until(5));
+    driver.pass(1);
+    assert_eq!(serves(&driver, 0), Serve::Until(10));
+    // It dies later than that, so it was at work: the next window gets more time.
+    driver.dies("a", &[(0, 0, 10)]);
+    assert_eq!(serves(&driver, 0), Serve::Until(5));
+    waits(&mut driver);
+    driver.pass(19_999);
+    assert_eq!(serves(&driver, 0), Serve::Until(5));
+    driver.pass(1);
+    assert_eq!(serves(&driver, 0), Serve::Until(10));
+    // It commits nothing at all: the search is given up.
+    for _ in 0..10 {
+        waits(&mut driver);
+        driver.pass(20_000);
+    }
+    assert!(driver.gates.is_empty());
+    assert!(driver.moved.is_empty());
+}
+
+#[test]
+fn the_search_ends_when_the_mode_or_the_position_says_so() {
+    type Step = fn(&mut Driver);
+    let steps: [(&str, Step); 4] = [
+        ("mode", |d| {
+            d.settings.mode = Mode::Detect;
+            d.send(Event::Timer);
+        }),
+        ("reset", |d| {
+            d.send(Event::Reset {
+                group: GROUP.to_owned(),
+                at: at(0),
+            });
+        }),
+        ("topic deleted", |d| {
+            d.send(Event::TopicDeleted {
+                topic: "topic".to_owned(),
+            });
+        }),
+        ("group deleted", |d| {
+            d.send(Event::GroupDeleted {
+                group: GROUP.to_owned(),
+            });
+        }),
+    ];
+    for (name, step) in steps {
+        let mut driver = isolating(&[0]);
+        step(&mut driver);
+        assert!(driver.gates.is_empty(), "{name}");
+        assert!(driver.rows.is_empty(), "{name}");
+        assert_eq!(driver.wake_at_ms, None, "{name}");
+    }
+}
+
+#[test]
+fn a_nack_behind_a_condemned_record_takes_it_along() {
+    let mut driver = isolating(&[0]);
+    for next in [5, 2, 1, 1] {
+        die_with(&mut driver, &[0], &[(0, 0, next)]);
+    }
+    driver.nacks(0, 4, "!nack");
+    driver.carry_out();
+    assert_eq!(driver.dead(), [(0, 0)]);
+    assert_eq!(driver.positions[&at(0)], 4);
+    let nacked = driver.suspects();
+    assert_eq!(
+        (nacked[0].offset, nacked[0].attempts),
+        (4, 1),
+        "its own count is kept"
+    );
+}
