@@ -50,7 +50,7 @@ pub enum StartError {
     },
     #[error(transparent)]
     Settings(#[from] crate::settings::SettingsError),
-    #[error("cannot read the stored settings: {0}")]
+    #[error("cannot read what is stored beside the logs: {0}")]
     Store(#[from] ottla_storage::StoreError),
     #[error("cannot verify the data directory: {0}")]
     Check(#[source] ottla_storage::StoreError),
@@ -104,6 +104,7 @@ impl Broker {
             metrics: Metrics::default(),
             shutdown: CancellationToken::new(),
         });
+        state.redrives.load(&state.store)?;
         let listeners = bound
             .iter()
             .map(|b| (b.name.to_string(), b.address))

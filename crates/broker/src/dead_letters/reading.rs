@@ -138,14 +138,16 @@ pub(crate) fn scan(
     within: Range<i64>,
     mut see: impl FnMut(Found) -> ControlFlow<()>,
 ) -> Result<i64, ReadError> {
-    let end = within.end.min(partition.high_watermark());
+    let log_end = partition.high_watermark();
+    let end = within.end.min(log_end);
     let mut at = within.start;
     loop {
         at = gone.first_absent(at.max(partition.log_start_offset()));
         if at >= end {
             return Ok(at.max(within.start).min(within.end.max(within.start)));
         }
-        let slice = match partition.read(at, end, READ_BYTES, true) {
+        // Beyond the end, which may lie inside of a batch.
+        let slice = match partition.read(at, log_end, READ_BYTES, true) {
             Ok(slice) => slice,
             // Somebody deleted records meanwhile.
             Err(ReadError::OutOfRange { start, .. }) if start > at => continue,

@@ -21,15 +21,11 @@ use crate::state::BrokerState;
 /// How long to wait until what was refused (a full disk) is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Loads the stored redrives, and runs them and all that are started, until the broker stops.
+/// Runs the redrives that were loaded, and all that are started, until the broker stops.
 pub(crate) async fn serve(broker: Arc<BrokerState>, tasks: TaskTracker) {
     let Some(mut runs) = broker.redrives.runs() else {
         return;
     };
-    let loaded = blocking(&broker, |broker| broker.redrives.load(&broker.store)).await;
-    if let Err(e) = loaded {
-        tracing::error!("redrives cannot be loaded: {e}");
-    }
     loop {
         tokio::select! {
             () = broker.shutdown.cancelled() => return,
@@ -46,6 +42,7 @@ async fn run(broker: Arc<BrokerState>, live: Arc<Live>) {
     let begun = Instant::now();
     let rate = live.task.lock().await.rate;
     let mut pace = Pace::new(rate, 0);
+    let mut gone = None;
     loop {
         let due = begun + Duration::from_millis(pace.due_ms());
         tokio::select! {
@@ -56,17 +53,19 @@ async fn run(broker: Arc<BrokerState>, live: Arc<Live>) {
         }
         let mut task = live.task.lock().await;
         if task.state != State::Running {
-            break;
+            // What it moved until it was paused, cancelled or failed.
+            return tidy(&broker, &task).await;
         }
         if Instant::now() < due {
             continue;
         }
-        match one_chunk(&broker, &mut task, pace.chunk()).await {
+        match one_chunk(&broker, &mut task, &mut gone, pace.chunk()).await {
             Ok(moved) => {
                 pace.moved(moved);
                 broker.redrives.count(&task.source, moved);
-                live.show(&task, None);
                 if task.state != State::Running {
+                    // Before it is told that it is done.
+                    tidy(&broker, &task).await;
                     tracing::info!(
                         "redrive {} of {} is done: {} records moved to {}, {} stay",
                         task.id,
@@ -76,10 +75,13 @@ async fn run(broker: Arc<BrokerState>, live: Arc<Live>) {
                         task.counts.kept
                     );
                 }
+                live.show(&task, None);
             }
             Err(Stop::Stopping) => return,
             Err(Stop::Wait(why)) => {
-                tracing::warn!("redrive {} of {} waits: {why}", task.id, task.queue);
+                if live.shown.borrow().waiting.as_ref() != Some(&why) {
+                    tracing::warn!("redrive {} of {} waits: {why}", task.id, task.queue);
+                }
                 live.show(&task, Some(why));
                 drop(task);
                 tokio::select! {
@@ -95,26 +97,37 @@ async fn run(broker: Arc<BrokerState>, live: Arc<Live>) {
             }
         }
     }
-    tidy(&broker, &live).await;
 }
 
+/// The moved set of the partition that a redrive works on, between its chunks.
+type Gone = Option<(i32, RangeSet)>;
+
 /// Commits the next chunk and waits until it is kept. `task` is then as its row is. Returns how many records moved.
-async fn one_chunk(broker: &Arc<BrokerState>, task: &mut Task, limit: u32) -> Result<u64, Stop> {
+async fn one_chunk(
+    broker: &Arc<BrokerState>,
+    task: &mut Task,
+    gone: &mut Gone,
+    limit: u32,
+) -> Result<u64, Stop> {
     let now = task.clone();
+    // After an error it is loaded again.
+    let known = gone.take();
     let advanced = blocking(broker, move |broker| {
-        let at = now.part().map(|i| now.parts[i].partition);
-        let mut gone = match at {
-            Some(partition) => load_gone(&broker.store, &now.queue_id, partition)?,
-            None => RangeSet::default(),
+        let partition = now.part().map_or(-1, |at| now.parts[at].partition);
+        let mut set = match known {
+            Some((of, set)) if of == partition => set,
+            _ => load_gone(&broker.store, &now.queue_id, partition)?,
         };
-        Ok(chunk::advance(broker, &now, &mut gone, limit))
+        let done = chunk::advance(broker, &now, &mut set, limit);
+        Ok(done.map(|done| (done, (partition, set))))
     })
     .await
     .map_err(|e| Stop::Wait(e.message))?;
-    let done = advanced?;
+    let (done, set) = advanced?;
     match broker.store.durable(done.commit).await {
         Ok(()) => {
             *task = done.task;
+            *gone = Some(set);
             Ok(done.moved)
         }
         // The chunk was taken back, all of it.
@@ -152,8 +165,8 @@ async fn fail(broker: &BrokerState, task: &mut Task, why: String) {
 }
 
 /// Deletes the front of the queue that was moved entirely, when a redrive stops.
-pub(super) async fn tidy(broker: &Arc<BrokerState>, live: &Live) {
-    let task = live.task.lock().await.clone();
+async fn tidy(broker: &Arc<BrokerState>, task: &Task) {
+    let task = task.clone();
     let tidied = blocking(broker, move |broker| {
         for part in &task.parts {
             let gone = load_gone(&broker.store, &task.queue_id, part.partition)?;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use ottla_dlq::redrive::task::LAST_ID_KEY;
 use ottla_dlq::redrive::{State, Task};
-use ottla_storage::{Store, TopicId, Tree};
+use ottla_storage::{Store, StoreError, TopicId, Tree};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::{meta_op, run};
+use super::meta_op;
 use crate::clock::wall_ms;
 use crate::dead_letters::problem::Problem;
 use crate::dead_letters::views::{KeptView, TaskView};
@@ -177,8 +177,8 @@ impl Redrives {
         })
     }
 
-    /// Loads what is stored, and lets go on what ran.
-    pub(super) fn load(&self, store: &Store) -> Result<(), Problem> {
+    /// Makes known what is stored; what ran goes on as soon as [`run::serve`] does.
+    pub fn load(&self, store: &Store) -> Result<(), StoreError> {
         for (_, row) in store.scan(Tree::DeadLetters, &[ottla_dlq::redrive::task::KEY])? {
             match Task::load(&row) {
                 Ok(task) => self.add(Arc::new(Live::new(task))),
@@ -262,13 +262,11 @@ pub(crate) async fn change(
         *task = changed;
         live.show(&task, None);
         drop(task);
-        if change == Change::Resume {
+        if change != Change::Pause {
+            // One that was paused has no runner, which would end it.
             broker.redrives.run(live.clone());
         }
         live.kick.notify_one();
-        if change == Change::Cancel {
-            run::tidy(broker, &live).await;
-        }
     }
     let now = live.shown.borrow().clone();
     Ok(view(&now))
