@@ -132,7 +132,7 @@ fn change(
     changes: &Changes,
     validate_only: bool,
 ) -> Result<Option<Commit>, Refusal> {
-    match kind {
+    let changed = match kind {
         resource::TOPIC if name.is_empty() => {
             Err(invalid_request("Default topic resources are not allowed."))
         }
@@ -155,7 +155,12 @@ fn change(
             "Unsupported resource type: {}",
             resource::name(other)
         ))),
+    };
+    if matches!(changed, Ok(Some(_))) {
+        // Gates may open, or close.
+        broker.groups.dead_letter_settings_changed();
     }
+    changed
 }
 
 /// The broker resource of this name: empty, or this broker's id.

@@ -10,7 +10,6 @@ use super::policy::Outcome;
 use super::{alerts, moves};
 use crate::groups::{GroupService, Inner, Shared};
 
-#[allow(dead_code, reason = "for HTTP")]
 impl GroupService {
     /// Loads the groups that something is known of: what is withheld from them is withheld from the first fetch on.
     pub fn load_dead_letters(&self) {
@@ -22,6 +21,7 @@ impl GroupService {
         self.shared.tell(None, Event::Timer);
     }
 
+    #[allow(dead_code, reason = "for HTTP")]
     /// What groups fail on, of all groups or of one.
     pub fn dead_letter_views(&self, group: Option<&str>) -> Vec<engine::GroupView> {
         self.shared.inner.lock().policy.views(group)

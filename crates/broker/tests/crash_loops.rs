@@ -1,0 +1,216 @@
+//! Crash loops over the wire: members that die on a record, without a word of why.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_client::Connection;
+use ottla_codec::ResponseError;
+use ottla_codec::compression::Compression;
+use ottla_codec::records::{BatchBuilder, Record};
+use support::member::*;
+use support::*;
+
+/// What a member waits for records, at most.
+const WAIT: Duration = Duration::from_millis(300);
+const ENFORCE: [(&str, &str); 4] = [
+    ("dlq.mode", "enforce"),
+    ("dlq.max.attempts", "2"),
+    ("dlq.isolation.patience.ms", "60000"),
+    ("group.initial.rebalance.delay.ms", "0"),
+];
+
+async fn member(running: &Running, group: &str) -> Member {
+    let connections = (running.connect().await, running.connect().await);
+    Member::join(connections, group, "t", &[0]).await
+}
+
+/// A broker whose topic `t` has `count` records in batches of `each`.
+async fn with_records(
+    settings: &[(&str, &str)],
+    count: i64,
+    each: i64,
+    codec: Compression,
+) -> (Running, Connection) {
+    let running = start(settings).await;
+    let mut connection = running.connect().await;
+    create_topic(&mut connection, "t", 1, &[]).await;
+    for base in (0..count).step_by(each as usize) {
+        let records: Vec<Record> = (0..each)
+            .map(|n| Record {
+                offset: n,
+                timestamp: 1_700_000_000_000 + base + n,
+                key: None,
+                value: Some(Bytes::from(format!("record {}", base + n))),
+                headers: Vec::new(),
+            })
+            .collect();
+        let builder = BatchBuilder {
+            compression: codec,
+            ..BatchBuilder::default()
+        };
+        let request = produce_request("t", -1, builder.build(&records));
+        let answer = connection.call(9, &request).await.unwrap();
+        assert_eq!(produced(&answer), (0, base));
+    }
+    (running, connection)
+}
+
+/// What a group of one consumer did until it was through.
+#[derive(Debug, Default)]
+struct Course {
+    deaths: usize,
+    processed: Vec<i64>,
+}
+
+/// One consumer that commits after each answer and dies on some records, started again until it has committed `end`.
+async fn run(running: &Running, group: &str, dies: impl Fn(i64) -> bool, end: i64) -> Course {
+    let mut course = Course::default();
+    while course.deaths < 60 {
+        let mut member = member(running, group).await;
+        let mut position = member.position(0).await.max(0);
+        let mut idle = 0;
+        let died = loop {
+            if position >= end {
+                return course;
+            }
+            let records = member.fetch_within(0, position, WAIT).await;
+            let records: Vec<_> = records.iter().filter(|r| r.offset >= position).collect();
+            let Some(last) = records.last() else {
+                idle += 1;
+                assert!(idle < 20, "{course:?} waits at {position} for ever");
+                assert_eq!(member.heartbeat().await, 0);
+                continue;
+            };
+            idle = 0;
+            if records.iter().any(|r| dies(r.offset)) {
+                break true;
+            }
+            course.processed.extend(records.iter().map(|r| r.offset));
+            position = last.offset + 1;
+            assert_eq!(member.commit(0, position, "").await, 0);
+        };
+        if died {
+            course.deaths += 1;
+            member.leave().await;
+        }
+    }
+    panic!("not through after {course:?}");
+}
+
+async fn dead(connection: &mut Connection) -> Vec<String> {
+    let found = fetch(connection, "t.dlq", 0, 0, Duration::ZERO).await;
+    let found = found.unwrap_or_default();
+    found
+        .iter()
+        .map(|r| header(r, "__dlq.errors.offset").unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_record_that_kills_is_found_in_a_compressed_batch_and_all_others_are_processed() {
+    for codec in [Compression::None, Compression::Zstd] {
+        let (running, mut connection) = with_records(&ENFORCE, 200, 100, codec).await;
+        let course = run(&running, "g", |offset| offset == 137, 200).await;
+        assert_eq!(dead(&mut connection).await, ["137"]);
+        let expected: Vec<i64> = (0..200).filter(|o| *o != 137).collect();
+        assert_eq!(course.processed, expected);
+        assert!(course.deaths <= 2 + 8 + 2 + 2, "{} deaths", course.deaths);
+    }
+}
+
+#[tokio::test]
+async fn with_detect_nothing_is_withheld_and_nothing_moves() {
+    let settings = [
+        ("dlq.max.attempts", "2"),
+        ("group.initial.rebalance.delay.ms", "0"),
+    ];
+    let (running, mut connection) = with_records(&settings, 10, 10, Compression::None).await;
+    for _ in 0..6 {
+        let mut member = member(&running, "g").await;
+        assert_eq!(member.position(0).await, -1);
+        assert_eq!(member.fetch(0, 0).await.len(), 10);
+        member.leave().await;
+    }
+    let queue = fetch(&mut connection, "t.dlq", 0, 0, Duration::ZERO).await;
+    assert_eq!(queue, Err(ResponseError::UnknownTopicOrPartition.code()));
+}
+
+#[tokio::test]
+async fn a_deployment_that_fails_on_everything_dead_letters_nothing() {
+    let (running, mut connection) = with_records(&ENFORCE, 40, 10, Compression::Lz4).await;
+    let mut deaths = 0;
+    while deaths < 30 {
+        let mut member = member(&running, "g").await;
+        let position = member.position(0).await.max(0);
+        let mut served = Vec::new();
+        for _ in 0..5 {
+            served = member.fetch_within(0, position, WAIT).await;
+            if !served.is_empty() {
+                break;
+            }
+        }
+        assert!(!served.is_empty(), "held for ever after {deaths} deaths");
+        member.leave().await;
+        deaths += 1;
+    }
+    assert_eq!(dead(&mut connection).await, [""; 0]);
+    // Repaired, it gets everything.
+    let course = run(&running, "g", |_| false, 40).await;
+    assert_eq!(course.processed, (0..40).collect::<Vec<_>>());
+    assert_eq!(dead(&mut connection).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_withheld_from_one_group_is_served_to_others() {
+    let (running, _connection) = with_records(&ENFORCE, 20, 20, Compression::None).await;
+    for _ in 0..2 {
+        let mut member = member(&running, "sick").await;
+        member.position(0).await;
+        assert_eq!(member.fetch(0, 0).await.len(), 20);
+        member.leave().await;
+    }
+    let mut sick = member(&running, "sick").await;
+    sick.position(0).await;
+    let window = sick.fetch(0, 0).await;
+    assert!(window.len() < 20, "{} records", window.len());
+    // Another group's member with the same client id and host, on a connection of its own.
+    let mut healthy = member(&running, "healthy").await;
+    healthy.position(0).await;
+    assert_eq!(healthy.fetch(0, 0).await.len(), 20);
+    // A reader without a group, too.
+    let mut other = running.connect().await;
+    let all = fetch(&mut other, "t", 0, 0, Duration::ZERO).await.unwrap();
+    assert_eq!(all.len(), 20);
+    // And the sick one is still held.
+    assert_eq!(sick.fetch(0, 0).await, window);
+}
+
+#[tokio::test]
+async fn a_fetch_that_waits_at_a_gate_wakes_when_it_opens() {
+    let (running, _connection) = with_records(&ENFORCE, 20, 20, Compression::None).await;
+    for _ in 0..2 {
+        let mut member = member(&running, "g").await;
+        member.position(0).await;
+        member.fetch(0, 0).await;
+        member.leave().await;
+    }
+    let mut member = member(&running, "g").await;
+    member.position(0).await;
+    let window = member.fetch(0, 0).await;
+    let next = window.last().unwrap().offset + 1;
+    assert!(next < 20);
+    let request = fetch_request("t", next, Duration::from_secs(60));
+    member.fetcher.send(11, &request).await.unwrap();
+    assert_eq!(member.commit(0, next, "").await, 0);
+    let answer = member
+        .fetcher
+        .receive::<ottla_codec::messages::FetchRequest>(11)
+        .await
+        .unwrap();
+    let partition = &answer.responses[0].partitions[0];
+    let more = records(partition.records.clone().unwrap());
+    assert_eq!(more[0].offset, next);
+}
