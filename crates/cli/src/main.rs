@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod failure;
+mod logging;
 mod output;
 mod signals;
 mod talk;
@@ -40,12 +41,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 /// Warnings go to stderr; `RUST_LOG` shows more.
 fn start_client_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    logging::start("warn", logging::LogFormat::Text);
 }
 
 /// Runs a client command: one thread is enough.

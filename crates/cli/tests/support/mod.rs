@@ -137,6 +137,7 @@ impl Served {
     pub fn wait(mut self) -> (ExitStatus, String) {
         let told = self.rest().to_owned();
         assert!(!told.contains("panic"), "{told}");
+        assert!(!told.contains('\x1b'), "colours are for terminals: {told}");
         (self.child.wait().unwrap(), told)
     }
 

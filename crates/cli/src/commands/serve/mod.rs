@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use ottla_broker::Broker;
 
 use crate::args::name_value;
+use crate::logging::{self, LogFormat};
 use crate::signals::{Signals, Stop};
 use crate::talk::say;
 
@@ -61,12 +62,6 @@ enum Durability {
     Os,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
-}
-
 /// Checked here, so that a mistake is one of usage.
 fn http_port(text: &str) -> Result<String, String> {
     match text == "off" || text.parse::<u16>().is_ok() {
@@ -76,7 +71,7 @@ fn http_port(text: &str) -> Result<String, String> {
 }
 
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    start_logging(args.log_format);
+    logging::start("info", args.log_format);
     let config = config::broker_config(&args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(usize::from(args.threads))
@@ -111,17 +106,4 @@ async fn shut_down(broker: Broker, mut signals: Signals) -> anyhow::Result<ExitC
 
 fn exit_at_once(stop: Stop) -> ! {
     std::process::exit(stop.code())
-}
-
-fn start_logging(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .log_internal_errors(false)
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().init(),
-    }
 }
