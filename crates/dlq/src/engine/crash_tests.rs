@@ -3,7 +3,7 @@
 
 use super::SuspectState;
 use super::testing::{Driver, GROUP, at};
-use crate::event::{Alert, Departure, Event, Serve};
+use crate::event::{Alert, CommitVerdict, Departure, Event, Serve};
 use crate::settings::{Mode, Settings};
 
 fn driver(mode: Mode, position: Option<i64>) -> Driver {
@@ -431,6 +431,27 @@ fn the_search_ends_when_the_mode_or_the_position_says_so() {
         assert!(driver.rows.is_empty(), "{name}");
         assert_eq!(driver.wake_at_ms, None, "{name}");
     }
+}
+
+#[test]
+fn a_commit_does_not_wait_for_a_condemned_record_that_the_log_has_no_more() {
+    let mut driver = isolating(&[0]);
+    for next in [5, 2, 1, 1] {
+        die_with(&mut driver, &[0], &[(0, 0, next)]);
+    }
+    let CommitVerdict::Moves(planned) = driver.engine.before_commit(GROUP, &at(0), 2) else {
+        panic!("the condemned record is to be moved first");
+    };
+    let error = "the log has no such record any more".to_owned();
+    driver.send(Event::MoveFailed {
+        id: planned.id,
+        error,
+        retry: false,
+    });
+    assert!(driver.gates.is_empty());
+    driver.commits(0, 2);
+    assert_eq!(driver.positions[&at(0)], 2);
+    assert!(driver.dead().is_empty());
 }
 
 #[test]

@@ -181,12 +181,18 @@ impl Engine {
                 effects.wake_at_ms = self.next_wake();
                 effects
             }
-            Event::TopicDeleted { topic } => self.for_each(now, settings, |state, turn| {
-                state.topic_deleted(turn, &topic);
-            }),
-            Event::Timer => self.for_each(now, settings, |state, turn| {
-                state.timer(turn);
-            }),
+            Event::TopicDeleted { topic } => {
+                let all = |_: &Group| true;
+                self.for_each(now, settings, all, |state, turn| {
+                    state.topic_deleted(turn, &topic);
+                })
+            }
+            Event::Timer => {
+                let concerned = |g: &Group| g.wake.is_some() || g.case.is_some();
+                self.for_each(now, settings, concerned, |state, turn| {
+                    state.timer(turn);
+                })
+            }
         }
     }
 
@@ -249,15 +255,17 @@ impl Engine {
         effects
     }
 
-    /// The same on every group that there is.
+    /// The same on every group that is concerned.
     fn for_each(
         &mut self,
         now: Now,
         settings: &dyn Fn(&str, &str) -> Settings,
+        concerned: impl Fn(&Group) -> bool,
         mut what: impl FnMut(&mut Group, &mut Turn<'_>),
     ) -> Effects {
         let mut all = Effects::default();
-        let groups: Vec<String> = self.groups.keys().cloned().collect();
+        let groups = self.groups.iter().filter(|(_, state)| concerned(state));
+        let groups: Vec<String> = groups.map(|(name, _)| name.clone()).collect();
         for group in groups {
             let effects = self.turn(now, settings, &group, &mut what);
             all.ops.extend(effects.ops);

@@ -155,7 +155,7 @@ impl Group {
         };
         let at = pending.planned.at.clone();
         turn.touch(&at);
-        let origin = pending.origin;
+        let (origin, expected) = (pending.origin, pending.planned.expected);
         if retry && origin != Origin::Commit {
             let pause = 1000u64
                 .saturating_mul(1 << pending.failures.min(8))
@@ -166,6 +166,7 @@ impl Group {
             return;
         }
         self.moves.remove(&id);
+        let position = self.partitions.get(&at).and_then(|p| p.position);
         let left = self.moves.iter().find(|(_, m)| m.planned.at == at);
         let left = left.map(|(id, _)| *id);
         if let Some(partition) = self.partitions.get_mut(&at) {
@@ -176,6 +177,8 @@ impl Group {
             _ if retry || left.is_some() => {}
             Origin::Nack => self.forget_nack(&at),
             Origin::Case => self.leave_case(turn, &at),
+            // With the position as it was, the log has the records no more, and the commit must not wait for them for ever.
+            Origin::Commit if position == expected => self.leave_case(turn, &at),
             Origin::Commit => {}
         }
     }

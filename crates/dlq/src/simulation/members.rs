@@ -53,6 +53,8 @@ struct Member {
     partitions: BTreeMap<i32, Owned>,
     /// A nack whose record is being moved: partition, move.
     waits_for: Option<(i32, MoveId)>,
+    /// It does not wait for the answers of its commits.
+    later: bool,
 }
 
 pub(super) struct Members {
@@ -87,6 +89,7 @@ impl Members {
             id: format!("member-{}", self.incarnations),
             partitions: BTreeMap::new(),
             waits_for: None,
+            later: self.incarnations % 2 == 0,
         }
     }
 
@@ -231,8 +234,7 @@ impl Members {
         if !self.broken && !world.is_poison(place) {
             owned.buffer.pop_front();
             owned.processed = Some(place.1 + 1);
-            let id = world.logs[&place.0][&place.1];
-            world.processed.insert(place, id);
+            world.process(place);
             let now = match self.style.commits {
                 Commits::PerRecord => true,
                 Commits::PerPoll => owned.buffer.is_empty(),
@@ -295,16 +297,17 @@ impl Member {
         if self.waits_for.is_some() {
             return;
         }
+        let later = self.later;
         let Some(owned) = self.partitions.get_mut(&partition) else {
             return;
         };
         match owned.processed {
-            Some(offset) if world.commit(partition, offset) => owned.processed = None,
+            Some(offset) if world.commit(partition, offset, later) => owned.processed = None,
             Some(_) => {}
             // Many clients commit what is committed already. A commit of what it began with may be behind a record that was
             // moved under its feet.
             None if owned.buffer.is_empty() && world.committed.contains_key(&partition) => {
-                world.commit(partition, owned.position);
+                world.commit(partition, owned.position, later);
             }
             None => {}
         }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod members;
+mod scenarios;
 mod world;
 
 use rand::rngs::StdRng;
@@ -95,6 +96,8 @@ impl Simulation {
                 self.members.broken = false;
             } else if self.rng.random_bool(0.001) {
                 self.members.broken = true;
+                // What failed alone comes back when the deployment is repaired, behind what was probed.
+                self.world.in_order = None;
                 self.outcome.broken += 1;
                 broken_for = self.rng.random_range(10..300);
             }
@@ -106,6 +109,7 @@ impl Simulation {
 
         // The bug is fixed, and everything goes back.
         self.world.poisons.clear();
+        self.world.in_order = None;
         self.world.redrive();
         let queued = self.world.queue.len();
         if !self.world.breaker_is_open() {

@@ -50,6 +50,8 @@ pub(super) struct World {
     pub alerts: Vec<Alert>,
     /// Positions or the queue have changed since the last check.
     unchecked: bool,
+    /// How far each partition was processed, if that was in order.
+    pub in_order: Option<BTreeMap<i32, i64>>,
     /// What came of moves since the members last looked.
     pub answered: BTreeSet<MoveId>,
 }
@@ -76,6 +78,7 @@ impl World {
             redriven: BTreeSet::new(),
             alerts: Vec::new(),
             unchecked: true,
+            in_order: Some(BTreeMap::new()),
             answered: BTreeSet::new(),
         }
     }
@@ -216,11 +219,16 @@ impl World {
         true
     }
 
-    /// A member commits. `false`: it is to try again.
-    pub fn commit(&mut self, partition: i32, offset: i64) -> bool {
+    /// A member commits. `false`: it is not done yet. If it takes a move, that is made `later`.
+    pub fn commit(&mut self, partition: i32, offset: i64, later: bool) -> bool {
         let offset = match self.engine.before_commit(GROUP, &at(partition), offset) {
             CommitVerdict::Plain => offset,
             CommitVerdict::Lifted(offset) => offset,
+            // The member does not always wait for its answer before it goes on, and commits again.
+            CommitVerdict::Moves(planned) if later => {
+                self.asked.push(planned);
+                return false;
+            }
             CommitVerdict::Moves(planned) => return self.execute(&planned),
         };
         self.unchecked = true;
@@ -329,6 +337,18 @@ impl World {
             if self.redriven.insert(place) {
                 self.append(place.0, id);
             }
+        }
+    }
+
+    /// A member has processed a record.
+    pub fn process(&mut self, place: Place) {
+        let id = self.logs[&place.0][&place.1];
+        let first = self.processed.insert(place, id).is_none();
+        if let Some(order) = &mut self.in_order
+            && first
+            && let Some(before) = order.insert(place.0, place.1)
+        {
+            assert!(before < place.1, "{place:?} is processed after {before}");
         }
     }
 
