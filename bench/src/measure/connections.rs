@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use ottla_client::Connection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,6 +14,8 @@ use crate::stats::percentile_ms;
 
 const CONNECTIONS: i32 = 50;
 const RECORD_BYTES: usize = 100;
+/// More than an answer needs.
+const ANSWER_BYTES: usize = 1024;
 const FULL: Duration = Duration::from_secs(8);
 
 /// Runs it once.
@@ -61,15 +63,30 @@ async fn one_connection(address: String, frame: Bytes, until: Instant) -> Result
     let mut stream = TcpStream::connect(&address).await?;
     stream.set_nodelay(true)?;
     let mut times = Vec::new();
-    let mut answer = vec![0; 1024];
+    let mut answer = BytesMut::with_capacity(ANSWER_BYTES);
     while Instant::now() < until {
         let at = Instant::now();
         stream.write_all(&frame).await?;
-        let length = stream.read_i32().await?;
-        let length = usize::try_from(length)?;
-        ensure!(length <= answer.len(), "an answer of {length} bytes");
-        stream.read_exact(&mut answer[..length]).await?;
+        answer.clear();
+        // Length and body in one read: the load shares the cores with the broker.
+        while !is_whole(&answer)? {
+            ensure!(stream.read_buf(&mut answer).await? > 0, "closed");
+        }
         times.push(at.elapsed());
     }
     Ok(times)
+}
+
+/// Whether `answer` is a whole frame. An error if more than that came.
+fn is_whole(answer: &[u8]) -> Result<bool> {
+    let Some((length, body)) = answer.split_first_chunk::<4>() else {
+        return Ok(false);
+    };
+    let length = usize::try_from(i32::from_be_bytes(*length))?;
+    ensure!(
+        length <= ANSWER_BYTES && body.len() <= length,
+        "{} bytes for an answer of {length}",
+        body.len()
+    );
+    Ok(body.len() == length)
 }
