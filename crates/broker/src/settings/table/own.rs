@@ -8,7 +8,7 @@ pub(super) const ROWS: &[Definition] = &[
         .high().one_of(&["disk", "os"]),
     broker("ottla.auto.lower.replication.factor", Bool, "true",
         "Whether a replication factor above the number of brokers is lowered to it with a warning. `false` refuses it as Kafka does."),
-    broker("ottla.connection.in.flight.max.bytes", Long, "33554432",
+    broker("ottla.connection.in.flight.max.bytes", Long, "16777216",
         "Bytes of requests and answers under way on one connection before the broker stops reading from it.").at_least(65_536),
     broker("ottla.cache.bytes", Long, "33554432",
         "Bytes of recent record batches kept in memory for consumers.").at_least(0),
