@@ -89,7 +89,7 @@ impl Members {
             id: format!("member-{}", self.incarnations),
             partitions: BTreeMap::new(),
             waits_for: None,
-            later: self.incarnations % 2 == 0,
+            later: self.incarnations.is_multiple_of(2),
         }
     }
 

@@ -11,7 +11,7 @@ mod world;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::settings::{Mode, Settings};
+use crate::settings::{Mode, RetryMode, Settings};
 use members::{Commits, Members, OnPoison, Style};
 use world::World;
 
@@ -28,6 +28,7 @@ struct Outcome {
     crashes: u32,
     blocked: u32,
     broken: u32,
+    retried: usize,
 }
 
 struct Simulation {
@@ -50,6 +51,7 @@ impl Simulation {
             breaker_consecutive: rng.random_range(4..=6),
             breaker_partitions: [0, 4][rng.random_range(0..2)],
             retry_backoff_ms: [0, 10][rng.random_range(0..2)],
+            retry_mode: [RetryMode::Ordered, RetryMode::Unordered][rng.random_range(0..2)],
             ..Settings::default()
         };
         let batch = [1, 3, 10, 100][rng.random_range(0..4)];
@@ -73,6 +75,9 @@ impl Simulation {
                 let poison = rng.random_bool(0.04);
                 world.produce(partition, poison);
             }
+        }
+        if world.settings.retry_mode == RetryMode::Unordered {
+            world.in_order = None;
         }
         let members = Members::new(style.clone(), &mut world);
         Simulation {
@@ -122,6 +127,7 @@ impl Simulation {
                 "what was repaired is processed"
             );
         }
+        self.outcome.retried = self.world.retried.len();
         self.outcome.dead_lettered = queued;
         self.outcome.deaths = self.members.deaths;
         self.outcome
@@ -138,8 +144,7 @@ impl Simulation {
             self.world.fail_move(0);
         }
         if self.rng.random_bool(0.02) {
-            let partitions = self.world.logs.len();
-            let partition = i32::try_from(self.rng.random_range(0..partitions)).unwrap();
+            let partition = self.rng.random_range(0..self.world.partitions);
             let poison = self.rng.random_bool(0.04);
             self.world.produce(partition, poison);
         }
@@ -173,7 +178,7 @@ impl Simulation {
             self.step();
             if step % 300 == 0 && step < LONGEST_END / 2 {
                 // Life goes on: proof comes from new records.
-                for partition in 0..i32::try_from(self.world.logs.len()).unwrap() {
+                for partition in 0..self.world.partitions {
                     self.world.produce(partition, false);
                 }
             }
@@ -232,6 +237,7 @@ fn no_record_is_lost_or_in_two_places_and_only_poisons_are_dead_lettered() {
                 all.crashes += one.crashes;
                 all.blocked += one.blocked;
                 all.broken += one.broken;
+                all.retried += one.retried;
             }
             Err(_) => panic!("the simulation failed: OTTLA_SIM_SEED={seed}"),
         }

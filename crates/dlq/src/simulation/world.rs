@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{
-    Alert, CommitVerdict, Effects, Event, Gate, Move, MoveId, NackOutcome, Serve, Served,
+    Alert, CommitVerdict, Destination, Effects, Event, Gate, Move, MoveId, NackOutcome, Serve,
+    Served,
 };
 use crate::marker::Marker;
 use crate::settings::Settings;
@@ -25,8 +26,12 @@ pub(super) type RecordId = u32;
 /// A place in a log.
 pub(super) type Place = (i32, i64);
 
+/// The retry topic's partitions have the numbers of the topic's and this.
+const RETRY: i32 = 100;
+
 pub(super) struct World {
     pub settings: Settings,
+    pub partitions: i32,
     pub now_ms: u64,
     // What is kept.
     pub logs: BTreeMap<i32, BTreeMap<i64, RecordId>>,
@@ -34,6 +39,10 @@ pub(super) struct World {
     pub committed: BTreeMap<i32, i64>,
     pub rows: BTreeMap<Vec<u8>, Vec<u8>>,
     pub queue: Vec<(Place, RecordId)>,
+    /// What waits, or waited, in the retry topic: from where, to where.
+    pub retried: BTreeMap<Place, Place>,
+    /// What the headers of copies in the retry topic say: failures, and when it may be served.
+    retries: BTreeMap<Place, (u32, i64)>,
     // What is in memory.
     engine: Engine,
     pub gates: BTreeMap<i32, Gate>,
@@ -61,11 +70,18 @@ impl World {
         World {
             settings,
             now_ms: 1_000_000,
-            logs: (0..partitions).map(|p| (p, BTreeMap::new())).collect(),
-            ends: (0..partitions).map(|p| (p, 0)).collect(),
+            logs: (0..partitions)
+                .flat_map(|p| [(p, BTreeMap::new()), (p + RETRY, BTreeMap::new())])
+                .collect(),
+            ends: (0..partitions)
+                .flat_map(|p| [(p, 0), (p + RETRY, 0)])
+                .collect(),
+            partitions,
             committed: BTreeMap::new(),
             rows: BTreeMap::new(),
             queue: Vec::new(),
+            retried: BTreeMap::new(),
+            retries: BTreeMap::new(),
             engine: Engine::new(),
             gates: BTreeMap::new(),
             asked: Vec::new(),
@@ -209,7 +225,15 @@ impl World {
             let Some((offset, id)) = self.logs[&partition].range(range).next() else {
                 continue;
             };
-            self.queue.push(((partition, *offset), *id));
+            let (place, id) = ((partition, *offset), *id);
+            match planned.to {
+                Destination::DeadLetters => self.queue.push((place, id)),
+                Destination::Retry { due_ms } => {
+                    let copy = self.append(partition % RETRY + RETRY, id);
+                    self.retried.insert(place, copy);
+                    self.retries.insert(copy, (record.attempts, due_ms));
+                }
+            }
         }
         self.store(&planned.ops);
         self.unchecked = true;
@@ -254,7 +278,7 @@ impl World {
             marker: Marker::Nack("no".to_owned()),
             client: "client/127.0.0.1".to_owned(),
             committed,
-            earlier: 0,
+            earlier: self.retries.get(&(partition, offset)).map_or(0, |r| r.0),
         });
         if let Some(NackOutcome::Stays { .. }) = outcome {
             self.unchecked = true;
@@ -272,7 +296,15 @@ impl World {
         most: usize,
     ) -> Vec<Place> {
         let gate = self.gates.get(&partition).copied();
-        let log = &self.logs[&partition];
+        let now_ms = self.now().wall_ms;
+        let is_due = |offset: i64| {
+            let copy = self.retries.get(&(partition, offset));
+            copy.is_none_or(|(_, due_ms)| *due_ms <= now_ms)
+        };
+        let due = self.logs[&partition]
+            .iter()
+            .take_while(|(o, _)| is_due(**o));
+        let log: BTreeMap<i64, RecordId> = due.map(|(o, id)| (*o, *id)).collect();
         let skip = gate.and_then(|g| g.skip);
         let mut from = position;
         let mut until = i64::MAX;
@@ -335,7 +367,7 @@ impl World {
     pub fn redrive(&mut self) {
         for (place, id) in self.queue.clone() {
             if self.redriven.insert(place) {
-                self.append(place.0, id);
+                self.append(place.0 % RETRY, id);
             }
         }
     }
@@ -383,7 +415,8 @@ impl World {
             let position = self.committed.get(partition).copied().unwrap_or(0);
             for (offset, id) in log {
                 let place = (*partition, *offset);
-                let copies = copies.get(&place).copied().unwrap_or(0);
+                let retried = u32::from(self.retried.contains_key(&place));
+                let copies = copies.get(&place).copied().unwrap_or(0) + retried;
                 assert!(copies <= 1, "{place:?} is in the queue {copies} times");
                 if *offset >= position {
                     assert_eq!(
