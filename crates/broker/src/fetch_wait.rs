@@ -1,11 +1,14 @@
 //! Waiting for data: a fetch that found too little sleeps until one of its partitions has more, or its time is over.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_storage::{DataWatcher, Partition};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::clock::wall_ms;
 
 /// Wakes one waiting fetch.
 #[derive(Debug, Default)]
@@ -42,13 +45,29 @@ impl Watch {
         Watch { wake_up }
     }
 
-    /// Waits until there is something to look at.
-    pub async fn wait(&self, deadline: Instant, shutdown: &CancellationToken) -> Woken {
+    /// Waits until there is something to look at: new data, or what is `due` though it is not new.
+    pub async fn wait(
+        &self,
+        deadline: Instant,
+        due: Option<Instant>,
+        shutdown: &CancellationToken,
+    ) -> Woken {
+        let (until, woken) = match due.filter(|due| *due < deadline) {
+            Some(due) => (due, Woken::Data),
+            None => (deadline, Woken::Over),
+        };
         tokio::select! {
             biased;
             () = self.wake_up.0.notified() => Woken::Data,
             () = shutdown.cancelled() => Woken::Over,
-            () = tokio::time::sleep_until(deadline) => Woken::Over,
+            () = tokio::time::sleep_until(until) => woken,
         }
     }
+}
+
+/// The moment at which the wall clock will show this, milliseconds since the Unix epoch; at the latest in a day.
+pub(crate) fn at_wall_ms(due_ms: i64) -> Instant {
+    const A_DAY: i64 = 24 * 3600 * 1000;
+    let wait = due_ms.saturating_sub(wall_ms()).clamp(0, A_DAY);
+    Instant::now() + Duration::from_millis(wait.unsigned_abs())
 }

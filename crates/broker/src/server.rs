@@ -91,6 +91,7 @@ impl Broker {
             topics.clone(),
         ));
         let groups = GroupService::new(store.clone(), settings.clone(), dead_letters.clone());
+        dead_letters.delays.load(&store)?;
         groups.load_dead_letters();
         let state = Arc::new(BrokerState {
             redrives: Redrives::default(),

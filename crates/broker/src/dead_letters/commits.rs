@@ -228,7 +228,9 @@ impl Shared {
             index += 1;
             matches!(slots[index - 1], Slot::Machine)
         });
-        let mut effects = if request.partitions.is_empty() {
+        // A group whose first commit is a move does not exist yet: a commit of nothing makes it.
+        let nothing = request.partitions.is_empty() && inner.machine.is_loaded(&group);
+        let mut effects = if nothing {
             GroupEffects::none()
         } else {
             let event = GroupEvent::OffsetCommit(ticket, request);

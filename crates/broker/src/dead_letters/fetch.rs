@@ -5,6 +5,7 @@ use ottla_storage::{FileSlice, Partition, ReadError};
 
 use super::gate::{self, Room};
 use super::watch::{Key, Reader};
+use crate::clock::wall_ms;
 use crate::state::BrokerState;
 
 /// What was read, to be noted when it is answered.
@@ -19,6 +20,7 @@ pub(crate) struct Noted {
 }
 
 /// What a fetch reads of a partition.
+#[derive(Default)]
 pub(crate) struct Read {
     /// Whole batches, or such that were cut.
     pub chunks: Vec<Chunk<FileSlice>>,
@@ -26,10 +28,34 @@ pub(crate) struct Read {
     pub noted: Option<Noted>,
     /// There is more, and it is withheld: waiting for more bytes would be in vain.
     pub cut: bool,
+    /// When more of it may be read though nothing is written, milliseconds since the Unix epoch.
+    pub due_ms: Option<i64>,
 }
 
 /// Reads from `offset` up to `end`. A gate's owner that gets nothing is told to the engine.
 pub(crate) fn read(
+    broker: &BrokerState,
+    reader: &Reader,
+    partition: &Partition,
+    offset: i64,
+    end: i64,
+    room: Room,
+) -> Result<Read, ReadError> {
+    let delays = &broker.dead_letters.delays;
+    if let Some(due) = delays.due(partition, offset, end, room, wall_ms)? {
+        let mut read = if due.end > offset {
+            read_gated(broker, reader, partition, offset, due.end, room)?
+        } else {
+            Read::default()
+        };
+        read.cut |= !read.chunks.is_empty();
+        read.due_ms = Some(due.at_ms);
+        return Ok(read);
+    }
+    read_gated(broker, reader, partition, offset, end, room)
+}
+
+fn read_gated(
     broker: &BrokerState,
     reader: &Reader,
     partition: &Partition,
@@ -59,6 +85,7 @@ pub(crate) fn read(
             }),
             chunks: read.chunks,
             cut: any,
+            due_ms: None,
         });
     }
     let slice = partition.read(offset, end, room.limit, room.first_whole)?;
@@ -71,5 +98,6 @@ pub(crate) fn read(
         chunks: slice.chunks,
         noted,
         cut: false,
+        due_ms: None,
     })
 }

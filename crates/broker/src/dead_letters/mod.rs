@@ -2,11 +2,13 @@
 //!
 //! Events of groups are fed to the engine under the mutex of the group service (`feed`), commits with markers go through
 //! `commits`, gates reach fetches through `watch` and `gate`, records are moved by `moves` into queues that `queue` makes.
+//! `delay` lets retry topics wait.
 //! `queues` is the way to what is there: `browse` looks, `redrive` moves back and deletes.
 
 pub(crate) mod alerts;
 mod browse;
 mod commits;
+mod delay;
 mod feed;
 pub(crate) mod fetch;
 pub(crate) mod gate;
@@ -40,6 +42,8 @@ pub use queues::Queues;
 pub(crate) struct DeadLetters {
     /// Owners and gates, as fetches see them.
     pub watches: watch::Watches,
+    /// Retry topics, which serve nothing before its time.
+    pub delays: delay::Delays,
     /// Counters.
     pub metrics: metrics::Metrics,
     pub(crate) store: Store,
@@ -52,6 +56,7 @@ impl DeadLetters {
     pub fn new(store: Store, settings: Arc<Settings>, topics: Arc<TopicService>) -> DeadLetters {
         DeadLetters {
             watches: watch::Watches::default(),
+            delays: delay::Delays::default(),
             metrics: metrics::Metrics::default(),
             store,
             settings,

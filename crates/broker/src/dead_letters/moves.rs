@@ -243,6 +243,10 @@ fn prepare(deps: &DeadLetters, planned: &Move) -> Result<Prepared, Trouble> {
     };
     let like = topics.by_name(origin).unwrap_or(source);
     let topic = deps.ensure_topic(like, &name).map_err(Trouble::Later)?;
+    if matches!(planned.to, Destination::Retry { .. }) {
+        let registered = deps.delays.register(&deps.store, topic.id);
+        registered.map_err(|e| Trouble::Later(e.to_string()))?;
+    }
     let destination = deps
         .store
         .partition(&topic.id, planned.at.partition)

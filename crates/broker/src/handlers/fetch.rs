@@ -15,7 +15,7 @@ use crate::dead_letters::gate::Room;
 use crate::dead_letters::watch::Reader;
 use crate::errors;
 use crate::fetch_sessions::{FINAL_EPOCH, Mode, NO_SESSION, SessionRequest, Target, TopicRef};
-use crate::fetch_wait::{Watch, Woken};
+use crate::fetch_wait::{self, Watch, Woken};
 use crate::reply::Reply;
 use crate::state::BrokerState;
 
@@ -154,6 +154,8 @@ struct Found {
     served: Vec<Noted>,
     /// As gates were before it was read.
     gates: u64,
+    /// When records of retry topics are due that are not yet, milliseconds since the Unix epoch.
+    due_ms: Option<i64>,
 }
 
 impl Fetch {
@@ -166,6 +168,7 @@ impl Fetch {
             urgent: false,
             served: Vec::new(),
             gates: self.broker.dead_letters.watches.changes(),
+            due_ms: None,
         };
         for target in &self.targets {
             let answer = match self.partition(&topics, target) {
@@ -241,6 +244,7 @@ impl Fetch {
             let read = read.map_err(|e| errors::read(&e))?;
             found.urgent |= read.cut;
             found.served.extend(read.noted);
+            found.due_ms = found.due_ms.into_iter().chain(read.due_ms).min();
             read.chunks
         } else {
             Vec::new()
@@ -278,9 +282,10 @@ impl Fetch {
             if deleted || self.is_enough(&found) {
                 return self.answer(found);
             }
+            let due = found.due_ms.map(fetch_wait::at_wall_ms);
             // What was found is read again later: it would hold memory and files while it waits.
             partitions = found.partitions;
-            if watch.wait(deadline, &self.broker.shutdown).await == Woken::Over {
+            if watch.wait(deadline, due, &self.broker.shutdown).await == Woken::Over {
                 let found = self.read();
                 return self.answer(found);
             }

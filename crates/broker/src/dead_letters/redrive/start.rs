@@ -239,10 +239,15 @@ fn make_retry_topic(
     name: &str,
     source: &Arc<Topic>,
 ) -> Result<Arc<Topic>, Problem> {
-    broker
+    let topic = broker
         .dead_letters
         .ensure_topic(source, name)
-        .map_err(|e| Problem::unavailable("retry_topic", e))
+        .map_err(|e| Problem::unavailable("retry_topic", e))?;
+    broker
+        .dead_letters
+        .delays
+        .register(&broker.store, topic.id)?;
+    Ok(topic)
 }
 
 /// What whoever starts a redrive should know.
