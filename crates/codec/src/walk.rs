@@ -1,10 +1,11 @@
-//! Walking over the records of a batch that a producer sent, to see that what its header says is so. Unlike
-//! [`crate::records`] this copies and keeps nothing, since it is done to every batch: a compressed one is looked at while it
+//! Walking over the records of a batch: of one that a producer sent, to see that what its header says is so, and of one in
+//! the log, to find a record by its time. Unlike [`crate::records`] this copies and keeps nothing, since it is done to every batch: a compressed one is looked at while it
 //! is inflated, a window at a time. So memory does not follow what a batch inflates to, nor the length of a record.
 
 use std::cell::RefCell;
+use std::ops::ControlFlow;
 
-use crate::batch::{BatchHeader, HEADER_LEN};
+use crate::batch::{BatchError, BatchHeader, HEADER_LEN, TimestampType};
 use crate::compression::{Compression, CompressionError, Inflate};
 use crate::records::RecordError;
 use crate::wire::{Reader, WireError};
@@ -23,6 +24,8 @@ thread_local! {
 pub struct Seen {
     /// Its place in the batch, from 0.
     pub index: usize,
+    /// Its offset, the batch's base offset taken off.
+    pub offset_delta: i32,
     /// Whether it has a key.
     pub has_key: bool,
     /// Milliseconds since the epoch, as the producer set it.
@@ -39,14 +42,62 @@ pub fn walk(
     header: &BatchHeader,
     batch: &[u8],
     limit: usize,
-    see: impl FnMut(Seen),
+    mut see: impl FnMut(Seen),
 ) -> Result<(), RecordError> {
     let packed = batch.get(HEADER_LEN..header.size).unwrap_or_default();
+    let see = |seen| {
+        see(seen);
+        ControlFlow::Continue(())
+    };
+    over(header, packed, limit, Dense, see)
+}
+
+/// Shows every record of `batch`, which is exactly one batch of a log, until `see` breaks off: what was not shown was not
+/// checked. As [`walk`] otherwise, but that compaction may have taken records out, and that with LogAppendTime the timestamp
+/// is the append's.
+pub fn stored(
+    batch: &[u8],
+    limit: usize,
+    mut see: impl FnMut(Seen) -> ControlFlow<()>,
+) -> Result<(), RecordError> {
+    let header = BatchHeader::parse(batch)?;
+    if batch.len() < header.size {
+        return Err(RecordError::Batch(BatchError::Truncated {
+            have: batch.len(),
+            need: header.size,
+        }));
+    }
+    if batch.len() > header.size {
+        let more = BatchError::Invalid("bytes after the batch");
+        return Err(RecordError::Batch(more));
+    }
+    let appended = header.timestamp_type() == TimestampType::LogAppendTime;
+    let see = |mut seen: Seen| {
+        if appended {
+            seen.timestamp = header.max_timestamp;
+        }
+        see(seen)
+    };
+    let order = Increasing {
+        next: 0,
+        last: header.last_offset_delta,
+    };
+    over(&header, &batch[HEADER_LEN..], limit, order, see)
+}
+
+fn over(
+    header: &BatchHeader,
+    packed: &[u8],
+    limit: usize,
+    order: impl Order,
+    see: impl FnMut(Seen) -> ControlFlow<()>,
+) -> Result<(), RecordError> {
     match header.compression()? {
-        Compression::None => plain(header, packed, see),
+        Compression::None => plain(header, packed, order, see),
         codec => BUFFER.with_borrow_mut(|buffer| {
             buffer.resize(buffer.len().max(WINDOW), 0);
-            inflated(header, Inflate::new(codec, packed, limit)?, buffer, see)
+            let inflate = Inflate::new(codec, packed, limit)?;
+            inflated(header, inflate, buffer, order, see)
         }),
     }
 }
@@ -55,7 +106,12 @@ const MORE_BYTES: &str = "bytes after the last record that the header counts";
 const PAST_END: &str = "runs past the batch's end";
 
 /// Walks over records that are all there.
-fn plain(header: &BatchHeader, body: &[u8], mut see: impl FnMut(Seen)) -> Result<(), RecordError> {
+fn plain(
+    header: &BatchHeader,
+    body: &[u8],
+    mut order: impl Order,
+    mut see: impl FnMut(Seen) -> ControlFlow<()>,
+) -> Result<(), RecordError> {
     let mut reader = Reader::new(body);
     let count = usize::try_from(header.record_count).unwrap_or(0);
     for index in 0..count {
@@ -63,7 +119,10 @@ fn plain(header: &BatchHeader, body: &[u8], mut see: impl FnMut(Seen)) -> Result
         let bytes = reader
             .take(len)
             .map_err(|_| Fault::Record(PAST_END).at(index))?;
-        see(whole(header, index, bytes).map_err(|fault| fault.at(index))?);
+        let seen = record(header, index, &mut order, Reader::new(bytes));
+        if see(seen.map_err(|fault| fault.at(index))?).is_break() {
+            return Ok(());
+        }
     }
     match reader.remaining() {
         0 => Ok(()),
@@ -76,7 +135,8 @@ fn inflated(
     header: &BatchHeader,
     inflate: Inflate<'_>,
     buffer: &mut Vec<u8>,
-    mut see: impl FnMut(Seen),
+    mut order: impl Order,
+    mut see: impl FnMut(Seen) -> ControlFlow<()>,
 ) -> Result<(), RecordError> {
     let mut window = Window {
         inflate,
@@ -86,7 +146,10 @@ fn inflated(
     };
     let count = usize::try_from(header.record_count).unwrap_or(0);
     for index in 0..count {
-        see(next(header, index, &mut window).map_err(|fault| fault.at(index))?);
+        let seen = next(header, index, &mut order, &mut window);
+        if see(seen.map_err(|fault| fault.at(index))?).is_break() {
+            return Ok(());
+        }
     }
     // Also where the codec sees that its end is not sound.
     match window.unread().is_empty() && !window.fill()? {
@@ -95,21 +158,27 @@ fn inflated(
     }
 }
 
-fn next(header: &BatchHeader, index: usize, window: &mut Window<'_, '_>) -> Result<Seen, Fault> {
+fn next(
+    header: &BatchHeader,
+    index: usize,
+    order: &mut impl Order,
+    window: &mut Window<'_, '_>,
+) -> Result<Seen, Fault> {
     loop {
         let mut reader = Reader::new(window.unread());
         let len = length(&mut reader);
         let (begin, have) = (reader.position(), reader.remaining());
         match len {
             Ok(len) if len <= have => {
-                let seen = whole(header, index, &window.unread()[begin..begin + len])?;
+                let bytes = &window.unread()[begin..begin + len];
+                let seen = record(header, index, order, Reader::new(bytes))?;
                 window.pass(begin + len);
                 return Ok(seen);
             }
             Ok(len) if len > WHOLE => {
                 window.pass(begin);
                 let fields = LongRecord { window, left: len };
-                return record(header, index, fields);
+                return record(header, index, order, fields);
             }
             // Cut off by the window's end, or by the batch's.
             Ok(_) | Err(_) if have < WHOLE && window.fill()? => {}
@@ -192,14 +261,53 @@ impl Fields for Reader<'_> {
     }
 }
 
-/// Reads the record that `bytes` are.
-#[inline]
-fn whole(header: &BatchHeader, index: usize, bytes: &[u8]) -> Result<Seen, Fault> {
-    record(header, index, Reader::new(bytes))
+/// Which offsets records may have.
+trait Order {
+    fn check(&mut self, index: usize, offset_delta: i32) -> Result<(), Fault>;
+}
+
+/// As a producer numbers them.
+struct Dense;
+
+impl Order for Dense {
+    #[inline]
+    fn check(&mut self, index: usize, offset_delta: i32) -> Result<(), Fault> {
+        match usize::try_from(offset_delta) == Ok(index) {
+            true => Ok(()),
+            false => Err(Fault::Record("offset deltas are not consecutive")),
+        }
+    }
+}
+
+/// As compaction leaves them.
+struct Increasing {
+    /// The least that the next record may have.
+    next: i64,
+    /// The most that the last may.
+    last: i32,
+}
+
+impl Order for Increasing {
+    fn check(&mut self, _: usize, offset_delta: i32) -> Result<(), Fault> {
+        let delta = i64::from(offset_delta);
+        if delta < 0 || offset_delta > self.last {
+            return Err(Fault::Record("offset delta is outside the batch"));
+        }
+        if delta < self.next {
+            return Err(Fault::Record("offset deltas do not increase"));
+        }
+        self.next = delta + 1;
+        Ok(())
+    }
 }
 
 #[inline]
-fn record(header: &BatchHeader, index: usize, mut fields: impl Fields) -> Result<Seen, Fault> {
+fn record(
+    header: &BatchHeader,
+    index: usize,
+    order: &mut impl Order,
+    mut fields: impl Fields,
+) -> Result<Seen, Fault> {
     fields.u8()?; // attributes, unused so far
     let delta = fields.varlong()?;
     let timestamp = header
@@ -207,9 +315,7 @@ fn record(header: &BatchHeader, index: usize, mut fields: impl Fields) -> Result
         .checked_add(delta)
         .ok_or(Fault::Record("timestamp overflows"))?;
     let offset_delta = fields.varint()?;
-    if usize::try_from(offset_delta) != Ok(index) {
-        return Err(Fault::Record("offset deltas are not consecutive"));
-    }
+    order.check(index, offset_delta)?;
     let has_key = nullable(&mut fields)?;
     nullable(&mut fields)?;
     let headers = fields.varint()?;
@@ -230,6 +336,7 @@ fn record(header: &BatchHeader, index: usize, mut fields: impl Fields) -> Result
     }
     Ok(Seen {
         index,
+        offset_delta,
         has_key,
         timestamp,
     })

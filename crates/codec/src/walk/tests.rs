@@ -187,6 +187,42 @@ proptest! {
     }
 }
 
+/// The offsets and timestamps of a batch of the log, as the one way to read it shows them and as the other does.
+fn both_ways(batch: Vec<u8>) -> [Option<Vec<(i64, i64)>>; 2] {
+    let header = BatchHeader::parse(&batch).unwrap();
+    let mut seen = Vec::new();
+    let walked = stored(&batch, 1 << 20, |s| {
+        seen.push((header.base_offset + i64::from(s.offset_delta), s.timestamp));
+        ControlFlow::Continue(())
+    });
+    let read = crate::records::iterate(batch.into(), 1 << 20)
+        .and_then(Iterator::collect::<Result<Vec<Record>, _>>);
+    let read = read.map(|all| all.iter().map(|r| (r.offset, r.timestamp)).collect());
+    [walked.ok().map(|()| seen), read.ok()]
+}
+
+#[test]
+fn a_batch_of_the_log_is_walked_over_until_the_caller_has_enough() {
+    let batch = sized(Compression::Zstd, &[10, 10, 10]);
+    let mut seen = Vec::new();
+    let walked = stored(&batch, 1 << 20, |s| {
+        seen.push(s.timestamp);
+        match s.timestamp {
+            1001 => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    });
+    assert_eq!((walked, seen), (Ok(()), vec![1000, 1001]));
+    let longer = [&batch[..], &[0]].concat();
+    assert!(stored(&longer, 1 << 20, |_| ControlFlow::Continue(())).is_err());
+    assert!(
+        stored(&batch[..batch.len() - 1], 1 << 20, |_| {
+            ControlFlow::Continue(())
+        })
+        .is_err()
+    );
+}
+
 proptest! {
     #[test]
     fn arbitrary_bodies_never_panic(body in prop::collection::vec(any::<u8>(), 0..200), codec in 0u8..5, count in 1i32..50) {
@@ -200,5 +236,29 @@ proptest! {
         if let Ok(header) = BatchHeader::parse(&bytes) {
             let _ = walk(&header, &bytes, 1 << 16, |_| ());
         }
+    }
+
+    #[test]
+    fn a_batch_of_the_log_is_walked_over_as_it_is_read(
+        offsets in prop::collection::btree_set(0i64..50, 1..8), appended: bool, codec in 0u8..2, spoilt: Option<(usize, u8)>,
+    ) {
+        let records: Vec<Record> = offsets
+            .iter()
+            .map(|&offset| Record { offset, timestamp: 1000 - offset, key: None, value: None, headers: Vec::new() })
+            .collect();
+        let mut batch = BatchBuilder::default().build(&records).to_vec();
+        if let Some((at, with)) = spoilt {
+            let at = HEADER_LEN + at % (batch.len() - HEADER_LEN);
+            batch[at] = with;
+        }
+        if codec == 1 {
+            let packed = crate::compression::compress(Compression::Snappy, &batch[HEADER_LEN..]);
+            batch = with_body(&batch, Compression::Snappy, &packed);
+        }
+        if appended {
+            crate::batch::set_log_append_time(&mut batch, 77);
+        }
+        let [walked, read] = both_ways(batch);
+        prop_assert_eq!(walked, read);
     }
 }

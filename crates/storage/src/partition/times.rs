@@ -1,11 +1,12 @@
 //! Looking for records by time: the first as young as a given time, and the one with the largest.
 
 use std::io;
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use ottla_codec::batch::BatchHeader;
-use ottla_codec::records;
 use ottla_codec::response::Chunk;
+use ottla_codec::walk;
 
 use super::files::SegmentFile;
 use super::log::{LEADER_EPOCH, SegmentTimes};
@@ -142,7 +143,7 @@ impl Partition {
                     }
                     let mut body = vec![0; batch.size as usize];
                     file.read_at(batch.position, &mut body)?;
-                    if let Some(found) = search_batch(body.into(), timestamp, from)? {
+                    if let Some(found) = search_batch(&body, timestamp, from)? {
                         return Ok(Some(found));
                     }
                 }
@@ -157,7 +158,7 @@ impl Partition {
             let body = bytes
                 .as_ref()
                 .map(|b| b.slice(batch.position as usize..batch.end() as usize));
-            if let Some(found) = search_batch(body.unwrap_or_default(), timestamp, from)? {
+            if let Some(found) = search_batch(&body.unwrap_or_default(), timestamp, from)? {
                 return Ok(Some(found));
             }
         }
@@ -272,17 +273,18 @@ fn max_of_chunk(chunk: &Chunk<FileSlice>, from: i64, next: &mut i64) -> io::Resu
         // The log starts inside of this batch.
         let mut body = vec![0; batch.size as usize];
         file.read_exact_at(batch.position, &mut body)?;
-        for record in records::iterate(body.into(), INFLATE_LIMIT).map_err(invalid)? {
-            let record = record.map_err(invalid)?;
-            if record.offset >= from {
+        walk::stored(&body, INFLATE_LIMIT, |record| {
+            if batch.base_offset + i64::from(record.offset_delta) >= from {
                 max = max.max(Some(record.timestamp));
             }
-        }
+            ControlFlow::Continue(())
+        })
+        .map_err(invalid)?;
     }
     Ok(max)
 }
 
-fn invalid(e: records::RecordError) -> io::Error {
+fn invalid(e: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, e.to_string())
 }
 
@@ -296,18 +298,23 @@ fn collect(file: &dyn File, from: u64, to: u64) -> io::Result<Vec<BatchAt>> {
 }
 
 /// The first record of a batch that is as young as `timestamp`, at or after offset `from`.
-fn search_batch(batch: Bytes, timestamp: i64, from: i64) -> io::Result<Option<TimestampOffset>> {
-    for record in records::iterate(batch, INFLATE_LIMIT).map_err(invalid)? {
-        let record = record.map_err(invalid)?;
-        if record.timestamp >= timestamp && record.offset >= from {
-            return Ok(Some(TimestampOffset {
-                offset: record.offset,
-                timestamp: record.timestamp,
-                leader_epoch: LEADER_EPOCH,
-            }));
+fn search_batch(batch: &[u8], timestamp: i64, from: i64) -> io::Result<Option<TimestampOffset>> {
+    let base_offset = BatchHeader::parse(batch).map_err(invalid)?.base_offset;
+    let mut found = None;
+    walk::stored(batch, INFLATE_LIMIT, |record| {
+        let offset = base_offset + i64::from(record.offset_delta);
+        if record.timestamp < timestamp || offset < from {
+            return ControlFlow::Continue(());
         }
-    }
-    Ok(None)
+        found = Some(TimestampOffset {
+            offset,
+            timestamp: record.timestamp,
+            leader_epoch: LEADER_EPOCH,
+        });
+        ControlFlow::Break(())
+    })
+    .map_err(invalid)?;
+    Ok(found)
 }
 
 /// Batches in memory, walked over like a file.
