@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
-targets=(frame request_header request_body produce batch records decompress)
+targets=(frame request_header request_body produce batch records walk decompress answer)
 target=${1:-all}
 seconds=${2:-60}
 
@@ -29,8 +29,10 @@ fi
 
 for name in "${targets[@]}"; do
     say "$name for $seconds s"
+    # What is found new goes to corpus/, which is not kept; seeds/ is.
+    mkdir -p "fuzz/corpus/$name"
     # One allocation of more than 64 MB is a finding: no input here comes near it.
-    cargo +nightly fuzz run "$name" -- -max_total_time="$seconds" -max_len=16384 \
+    cargo +nightly fuzz run "$name" "fuzz/corpus/$name" "fuzz/seeds/$name" -- -max_total_time="$seconds" -max_len=16384 \
         -malloc_limit_mb=64 -rss_limit_mb=1024
 done
 say "nothing found"
