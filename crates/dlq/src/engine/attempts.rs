@@ -58,6 +58,17 @@ impl Group {
             if settings.mode != Mode::Enforce {
                 self.leave_case(turn, &at);
             }
+            if served.ambiguous
+                && let Some(offset) = self.case.as_ref().and_then(|c| c.first(&at))
+            {
+                // A window that cannot be kept says nothing, and may be in another group's way.
+                self.leave_case(turn, &at);
+                turn.effects.alerts.push(Alert::Ambiguous {
+                    group: turn.group.to_owned(),
+                    at: at.clone(),
+                    offset,
+                });
+            }
             if let Some(range) = self.in_flight(&at, served) {
                 match settings.mode == Mode::Enforce && self.can_search(&gone, &range, served) {
                     true => in_flight.push(range),

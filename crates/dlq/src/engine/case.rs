@@ -38,6 +38,9 @@ pub(super) struct Case {
     /// When the window grows, on the monotonic clock.
     #[serde(skip)]
     pub patience_at_ms: Option<u64>,
+    /// When it grows because nothing at all happened in it, while other partitions wait for it.
+    #[serde(skip)]
+    pub stalled_at_ms: Option<u64>,
 }
 
 /// Ranges that are served together.

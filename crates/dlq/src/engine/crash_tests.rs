@@ -400,6 +400,34 @@ fn a_window_grows_for_members_that_commit_in_larger_steps() {
 }
 
 #[test]
+fn a_partition_that_nobody_reads_does_not_hold_the_others_for_ever() {
+    let mut driver = isolating(&[0, 1]);
+    driver.assign(&[("a", &[0, 1])]);
+    driver.fetches_position("a", 0);
+    driver.fetches_position("a", 1);
+    driver.pass(119_999);
+    assert_eq!(serves(&driver, 1), Serve::Nothing);
+    driver.pass(1);
+    assert_eq!(serves(&driver, 1), Serve::Until(10));
+}
+
+#[test]
+fn a_window_that_may_be_in_another_groups_way_is_opened() {
+    let mut driver = isolating(&[0]);
+    driver.alerts.clear();
+    driver.assign(&[("a", &[0])]);
+    driver.fetches_position("a", 0);
+    driver.leaves("a", Departure::TimedOut, &[(0, 0, 5)], true);
+    assert!(driver.gates.is_empty());
+    assert!(
+        driver
+            .alerts
+            .iter()
+            .any(|a| matches!(a, Alert::Ambiguous { offset: 0, .. }))
+    );
+}
+
+#[test]
 fn the_search_ends_when_the_mode_or_the_position_says_so() {
     type Step = fn(&mut Driver);
     let steps: [(&str, Step); 4] = [

@@ -197,7 +197,11 @@ impl Group {
         let retry = self.retries.first().map(|(at, _)| *at);
         let moves = self.moves.values().filter_map(|m| m.again_at_ms).min();
         let patience = self.case.as_ref().and_then(|c| c.patience_at_ms);
-        [retry, moves, patience].into_iter().flatten().min()
+        let stalled = self.case.as_ref().and_then(|c| c.stalled_at_ms);
+        [retry, moves, patience, stalled]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub fn before_commit(

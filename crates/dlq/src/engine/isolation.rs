@@ -10,6 +10,8 @@ use crate::{Offsets, TopicPartition};
 
 /// Condemned records of a case that wait for a proof; with more, it is given up.
 const MOST_CONDEMNED: usize = 100;
+/// A case in which nothing happens goes on after twice the members' rebalance time-out, and not sooner than this.
+const SHORTEST_STALL_MS: u64 = 60_000;
 /// How often patience doubles for consumers that die later than it expects.
 pub(super) const MOST_DOUBLINGS: u32 = 6;
 
@@ -124,6 +126,7 @@ impl Group {
             case.waiting = false;
         }
         case.split_while_bad();
+        case.stalled_at_ms = None;
         let proven = case.condemned.keys().filter(|at| case.proven.contains(*at));
         let mut ready: Vec<(TopicPartition, usize)> =
             proven.map(|at| (at.clone(), usize::MAX)).collect();
@@ -228,10 +231,8 @@ impl Group {
             }
         }
         let Some(case) = &mut self.case else { return };
-        if case
-            .patience_at_ms
-            .is_none_or(|at| at > turn.now.monotonic_ms)
-        {
+        let due = |at: Option<u64>| at.is_some_and(|at| at <= turn.now.monotonic_ms);
+        if !due(case.patience_at_ms) && !due(case.stalled_at_ms) {
             return;
         }
         case.patience_at_ms = None;
@@ -311,6 +312,18 @@ impl Group {
                 .saturating_mul(1 << doublings);
             let at = turn.now.monotonic_ms.saturating_add(patience);
             case.patience_at_ms.unwrap_or(at)
+        });
+        let served = case.segments.last().map_or(0, |s| s.ranges.len());
+        let longest = self.members.values().map(|m| m.rebalance_timeout_ms).max();
+        let longest = longest.filter(|_| case.told.len() > served);
+        case.stalled_at_ms = longest.map(|longest| {
+            // A member that reads is heard of within this time: it polls, or it is put out of the group.
+            let longest = u64::try_from(longest).unwrap_or(0).saturating_mul(2);
+            let at = turn
+                .now
+                .monotonic_ms
+                .saturating_add(longest.max(SHORTEST_STALL_MS));
+            case.stalled_at_ms.unwrap_or(at)
         });
     }
 
