@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::breaker::Breaker;
-use super::case::{Case, CondemnedRecord};
-use super::moves::{Origin, Pending, Plan};
+use super::case::Case;
+use super::moves::Pending;
 use super::partition::{Partition, Start};
 use super::rows;
-use crate::event::{
-    CommitVerdict, DeadRecord, Destination, Effects, Gate, MemberAssignment, MoveId, Serve,
-};
+use crate::event::{Effects, MemberAssignment, MoveId};
 use crate::settings::Settings;
-use crate::{Now, Offsets, StoreOp, TopicPartition};
+use crate::{Now, TopicPartition};
 
 /// What is known of one group's failures.
 #[derive(Debug, Default)]
@@ -204,78 +202,6 @@ impl Group {
             .min()
     }
 
-    pub fn before_commit(
-        &mut self,
-        group: &str,
-        next_move: &mut u64,
-        at: &TopicPartition,
-        offset: i64,
-    ) -> CommitVerdict {
-        let Some(partition) = self.partitions.get(at) else {
-            return CommitVerdict::Plain;
-        };
-        if let Some(lift) = partition.lift
-            && lift.commits_from <= offset
-            && offset < lift.skip.until
-        {
-            return CommitVerdict::Lifted(lift.skip.until);
-        }
-        let records = self.condemned_before(at, offset);
-        if records.is_empty() {
-            return CommitVerdict::Plain;
-        }
-        let plan = Plan {
-            at: at.clone(),
-            records,
-            to: Destination::DeadLetters,
-            expected: partition.position,
-            position: offset,
-            origin: Origin::Commit,
-        };
-        CommitVerdict::Moves(self.plan(group, next_move, plan))
-    }
-
-    /// Condemned records that a commit of `offset` would pass.
-    pub fn condemned_before(&self, at: &TopicPartition, offset: i64) -> Vec<DeadRecord> {
-        let condemned = self.case.as_ref().and_then(|c| c.condemned.get(at));
-        let records = condemned.into_iter().flat_map(|c| &c.records);
-        let passed = records.filter(|r| r.offset < offset);
-        passed.map(CondemnedRecord::dead).collect()
-    }
-
-    /// What is left out for the owner: dead, or about to be.
-    pub fn skip_of(&self, at: &TopicPartition) -> Option<Offsets> {
-        let lift = self.partitions.get(at).and_then(|p| p.lift).map(|l| l.skip);
-        let condemned = self.case.as_ref().and_then(|c| c.condemned.get(at));
-        match (lift, condemned.map(|c| c.offsets)) {
-            (Some(lift), Some(condemned)) => Some(Offsets {
-                from: lift.from.min(condemned.from),
-                until: lift.until.max(condemned.until),
-            }),
-            (lift, condemned) => lift.or(condemned),
-        }
-    }
-
-    /// What the state says of a partition's gate.
-    fn gate_of(&self, at: &TopicPartition) -> Option<Gate> {
-        let partition = self.partitions.get(at)?;
-        let skip = self.skip_of(at);
-        let case = self.case.as_ref().filter(|c| c.has(at));
-        let waits = partition.moving.is_some()
-            || partition.nack.as_ref().is_some_and(|n| n.due_ms.is_some());
-        let serve = match case {
-            _ if waits => Serve::Nothing,
-            None => Serve::All,
-            Some(case) => case
-                .window(at)
-                .map_or(Serve::Nothing, |w| Serve::Until(w.until)),
-        };
-        match (skip, serve) {
-            (None, Serve::All) => None,
-            (skip, serve) => Some(Gate { skip, serve }),
-        }
-    }
-
     /// Gates and rows of all that was touched follow the state.
     pub fn finish(&mut self, turn: &mut Turn<'_>) {
         self.finish_case(turn);
@@ -304,72 +230,5 @@ impl Group {
         let key = || rows::breaker_key(turn.group);
         let change = rows::change(&mut self.breaker.stored, row, key);
         turn.effects.ops.extend(change);
-    }
-
-    /// The state as it was loaded meets the committed positions and the clock.
-    pub fn reconcile(
-        &mut self,
-        turn: &mut Turn<'_>,
-        position: &dyn Fn(&TopicPartition) -> Option<i64>,
-    ) {
-        let all: Vec<TopicPartition> = self.partitions.keys().cloned().collect();
-        for at in all {
-            let position = position(&at);
-            let partition = self.partitions.get_mut(&at).expect("listed above");
-            partition.position = position;
-            let past = |offset: i64| position.is_some_and(|p| p > offset);
-            if partition.suspect.as_ref().is_some_and(|s| past(s.head)) {
-                partition.suspect = None;
-            }
-            if partition.lift.is_some_and(|l| past(l.skip.until)) {
-                partition.lift = None;
-            }
-            if partition.nack.as_ref().is_some_and(|n| past(n.offset)) {
-                partition.nack = None;
-            }
-            if let Some(nack) = &mut partition.nack
-                && let Some(due) = nack.due_wall_ms
-            {
-                // A wall clock that was set back must not hold the partition for longer than the setting allows.
-                let max = (turn.settings)(turn.group, &at.topic).retry_backoff_max_ms;
-                let left = u64::try_from(due.saturating_sub(turn.now.wall_ms)).unwrap_or(0);
-                let due_ms = turn.now.monotonic_ms.saturating_add(left.min(max));
-                nack.due_ms = Some(due_ms);
-                self.retries.insert((due_ms, at.clone()));
-            }
-            turn.touch(&at);
-        }
-        self.reconcile_case(turn, position);
-    }
-
-    /// What opens all gates.
-    pub fn open_gates(&self, group: &str) -> Vec<(String, TopicPartition, Option<Gate>)> {
-        let closed = self.partitions.iter().filter(|(_, p)| p.gate.is_some());
-        closed
-            .map(|(at, _)| (group.to_owned(), at.clone(), None))
-            .collect()
-    }
-
-    /// What deletes all rows.
-    pub fn delete_rows(&self, group: &str) -> Vec<StoreOp> {
-        let mut ops: Vec<StoreOp> = self
-            .partitions
-            .iter()
-            .filter(|(_, p)| p.stored.is_some())
-            .map(|(at, _)| StoreOp::Delete {
-                key: rows::partition_key(group, at),
-            })
-            .collect();
-        if self.stored_case.is_some() {
-            ops.push(StoreOp::Delete {
-                key: rows::case_key(group),
-            });
-        }
-        if self.breaker.stored.is_some() {
-            ops.push(StoreOp::Delete {
-                key: rows::breaker_key(group),
-            });
-        }
-        ops
     }
 }

@@ -8,14 +8,19 @@ mod breaker;
 mod case;
 #[cfg(test)]
 mod crash_tests;
+mod gates;
 mod group;
 mod isolation;
+#[cfg(test)]
+mod isolation_tests;
 mod moves;
 #[cfg(test)]
 mod nack_tests;
 mod nacks;
 mod partition;
+mod restore;
 mod rows;
+mod search;
 #[cfg(test)]
 mod testing;
 mod views;

@@ -4,6 +4,7 @@
 //! `OTTLA_SIM_SEED=n` runs one seed, `OTTLA_SIM_SEEDS=n` that many. A failure names its seed.
 #![allow(clippy::unwrap_used)]
 
+mod fetching;
 mod members;
 mod scenarios;
 mod world;

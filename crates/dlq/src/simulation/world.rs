@@ -42,15 +42,15 @@ pub(super) struct World {
     /// What waits, or waited, in the retry topic: from where, to where.
     pub retried: BTreeMap<Place, Place>,
     /// What the headers of copies in the retry topic say: failures, and when it may be served.
-    retries: BTreeMap<Place, (u32, i64)>,
+    pub retries: BTreeMap<Place, (u32, i64)>,
     // What is in memory.
     engine: Engine,
     pub gates: BTreeMap<i32, Gate>,
     asked: Vec<Move>,
     wake_at_ms: Option<u64>,
     /// What each member was served of each partition.
-    watched: BTreeMap<(String, i32), Served>,
-    told: BTreeSet<(i32, bool)>,
+    pub watched: BTreeMap<(String, i32), Served>,
+    pub told: BTreeSet<(i32, bool)>,
     // What is true.
     next_id: RecordId,
     pub poisons: BTreeSet<RecordId>,
@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    fn now(&self) -> Now {
+    pub fn now(&self) -> Now {
         Now {
             monotonic_ms: self.now_ms,
             wall_ms: 1_700_000_000_000 + i64::try_from(self.now_ms).unwrap(),
@@ -285,69 +285,6 @@ impl World {
             self.committed.insert(partition, offset);
         }
         outcome
-    }
-
-    /// A fetch of a partition's owner from `position`: places, in order.
-    pub fn fetch(
-        &mut self,
-        member: &str,
-        partition: i32,
-        position: i64,
-        most: usize,
-    ) -> Vec<Place> {
-        let gate = self.gates.get(&partition).copied();
-        let now_ms = self.now().wall_ms;
-        let is_due = |offset: i64| {
-            let copy = self.retries.get(&(partition, offset));
-            copy.is_none_or(|(_, due_ms)| *due_ms <= now_ms)
-        };
-        let due = self.logs[&partition]
-            .iter()
-            .take_while(|(o, _)| is_due(**o));
-        let log: BTreeMap<i64, RecordId> = due.map(|(o, id)| (*o, *id)).collect();
-        let skip = gate.and_then(|g| g.skip);
-        let mut from = position;
-        let mut until = i64::MAX;
-        if let Some(skip) = skip {
-            if from < skip.from && log.range(from..skip.from).next().is_some() {
-                until = skip.from;
-            } else if from < skip.until {
-                from = from.max(skip.until);
-            }
-        }
-        let offsets: Vec<i64> = match gate.map_or(Serve::All, |g| g.serve) {
-            Serve::Nothing => Vec::new(),
-            Serve::All => log.range(from..until).map(|(o, _)| *o).take(most).collect(),
-            Serve::Until(end) if from >= end => Vec::new(),
-            Serve::Until(end) => {
-                let window = log.range(from..end.min(until)).map(|(o, _)| *o);
-                let window: Vec<i64> = window.take(most).collect();
-                match window.is_empty() {
-                    false => window,
-                    true => log.range(from..).map(|(o, _)| *o).take(1).collect(),
-                }
-            }
-        };
-        if let (Some(Serve::Until(end)), None) = (gate.map(|g| g.serve), offsets.first()) {
-            let at_log_end = from < end;
-            if self.told.insert((partition, at_log_end)) {
-                self.send(Event::WaitsAtGate {
-                    group: GROUP.to_owned(),
-                    at: at(partition),
-                    at_log_end,
-                });
-            }
-        }
-        if let Some(last) = offsets.last() {
-            let watched = self.watched.entry((member.to_owned(), partition));
-            let watched = watched.or_insert(Served {
-                first: position,
-                next: 0,
-                ambiguous: false,
-            });
-            watched.next = last + 1;
-        }
-        offsets.into_iter().map(|o| (partition, o)).collect()
     }
 
     /// What a member was served; forgotten by this.
