@@ -17,7 +17,10 @@ pub struct Malformed(pub String);
 /// Reads a commit's metadata. `Ok(None)`: ordinary metadata, to be kept as it is.
 ///
 /// The word is followed by the end or by one space and the reason. Everything else that begins with `!nack` or `!dead` is an error.
+///
+/// NULs at the end are no part of it: confluent-kafka for Python sends the one that ends a string in C.
 pub fn parse(metadata: &str) -> Result<Option<Marker>, Malformed> {
+    let metadata = metadata.trim_end_matches('\0');
     let reason = |rest: &str| match rest.strip_prefix(' ') {
         Some(reason) => Ok(reason.trim().to_owned()),
         None if rest.is_empty() => Ok(String::new()),
@@ -49,6 +52,8 @@ mod tests {
             ("!NACK", Ok(None)),
             ("!nack", nack("")),
             ("!nack ", nack("")),
+            ("!nack\0", nack("")),
+            ("!dead too old\0", dead("too old")),
             ("!nack no such customer: 7", nack("no such customer: 7")),
             ("!dead ünlesbar", dead("ünlesbar")),
             ("!nackx", malformed("!nackx")),

@@ -55,41 +55,58 @@ fn report(client: Client) -> &'static Report {
     REPORTS[client as usize].get_or_init(|| run(client))
 }
 
+/// The program that runs a client's checks.
 fn command(client: Client) -> Command {
-    let tests = repository().join("tests");
-    let python = |script: &str| {
-        let mut command = Command::new(installed("python/bin/python", "python"));
-        command.arg(tests.join("python").join(script));
-        command
-    };
     match client {
         Client::ConfluentKafka => python("confluent_driver.py"),
         Client::Aiokafka => python("aiokafka_driver.py"),
-        Client::Java => {
-            let jar = installed("java/driver.jar", "java");
-            let libs = installed("java/libs", "java").join("*");
-            let mut command = Command::new("java");
-            command.args([
-                "-XX:+UseSerialGC",
-                "-Xmx256m",
-                "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-                "-cp",
-            ]);
-            command.arg(format!("{}:{}", jar.display(), libs.display()));
-            command.arg("ottla.Driver");
-            command
-        }
+        Client::Java => java("ottla.Driver"),
         Client::FranzGo => Command::new(installed("go/franz", "go")),
         Client::Sarama => Command::new(installed("go/sarama", "go")),
-        Client::Kafkajs => {
-            let modules = installed("node/node_modules", "node");
-            let mut command = Command::new("node");
-            command
-                .env("NODE_PATH", modules)
-                .arg(tests.join("node/kafkajs_driver.js"));
-            command
-        }
+        Client::Kafkajs => node("kafkajs_driver.js"),
     }
+}
+
+/// The program that consumes and dies on some records. Panics for clients that have none.
+pub fn worker(client: Client) -> Command {
+    match client {
+        Client::ConfluentKafka => python("dead_letters_worker.py"),
+        Client::Java => java("ottla.DeadLettersWorker"),
+        Client::FranzGo => Command::new(installed("go/franz-worker", "go")),
+        Client::Kafkajs => node("dead_letters_worker.js"),
+        Client::Aiokafka | Client::Sarama => panic!("{client:?} has no such program"),
+    }
+}
+
+fn python(script: &str) -> Command {
+    let mut command = Command::new(installed("python/bin/python", "python"));
+    command.arg(repository().join("tests/python").join(script));
+    command
+}
+
+fn java(class: &str) -> Command {
+    let jar = installed("java/driver.jar", "java");
+    let libs = installed("java/libs", "java").join("*");
+    let mut command = Command::new("java");
+    command.args([
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-Xmx256m",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-cp",
+    ]);
+    command.arg(format!("{}:{}", jar.display(), libs.display()));
+    command.arg(class);
+    command
+}
+
+fn node(script: &str) -> Command {
+    let modules = installed("node/node_modules", "node");
+    let mut command = Command::new("node");
+    command
+        .env("NODE_PATH", modules)
+        .arg(repository().join("tests/node").join(script));
+    command
 }
 
 fn run(client: Client) -> Report {

@@ -5,7 +5,7 @@ mod driver;
 mod tools;
 
 pub use broker::{Broker, Target};
-pub use driver::{Client, check, checks_of};
+pub use driver::{Client, check, checks_of, worker};
 pub use tools::{Finished, kafka_tool, kcat, run};
 
 use std::path::{Path, PathBuf};

@@ -441,11 +441,20 @@ fn kafka_configs_sets_dead_letters_of_groups_topics_and_brokers() {
         tool(broker, "configs", &entity).success().to_owned()
     };
     let levels = [
-        ("groups", group.as_str(), "DYNAMIC_GROUP_CONFIG", "enforce"),
-        ("topics", &topic, "DYNAMIC_TOPIC_CONFIG", "off"),
-        ("brokers", "1", "DYNAMIC_BROKER_CONFIG", "enforce"),
+        (
+            ("groups", group.as_str(), "DYNAMIC_GROUP_CONFIG", "enforce"),
+            ("dlq.mode=on", "String must be one of: off, detect, enforce"),
+        ),
+        (
+            ("topics", &topic, "DYNAMIC_TOPIC_CONFIG", "off"),
+            ("dlq.max.attempts=0", "Value must be at least 1"),
+        ),
+        (
+            ("brokers", "1", "DYNAMIC_BROKER_CONFIG", "enforce"),
+            ("dlq.retry=1", "Settings of dead letters are: dlq."),
+        ),
     ];
-    for (kind, name, source, mode) in levels {
+    for ((kind, name, source, mode), (bad, reason)) in levels {
         let set = format!("dlq.mode={mode},dlq.max.attempts=3");
         alter(&broker, kind, name, ["--add-config", &set]).success();
         let shown = describe(&broker, kind, name);
@@ -456,15 +465,9 @@ fn kafka_configs_sets_dead_letters_of_groups_topics_and_brokers() {
         ] {
             assert!(shown.contains(&expected), "{kind}: {shown}");
         }
-        for (bad, reason) in [
-            ("dlq.mode=on", "String must be one of: off, detect, enforce"),
-            ("dlq.max.attempts=0", "Value must be at least 1"),
-            ("dlq.retry=1", "Settings of dead letters are: dlq."),
-        ] {
-            let said = alter(&broker, kind, name, ["--add-config", bad]).failure();
-            assert!(said.contains("InvalidConfigurationException"), "{said}");
-            assert!(said.contains(reason), "{said}");
-        }
+        let said = alter(&broker, kind, name, ["--add-config", bad]).failure();
+        assert!(said.contains("InvalidConfigurationException"), "{said}");
+        assert!(said.contains(reason), "{said}");
     }
     // A group's own settings last as long as nobody takes them away, the broker's end included.
     broker.kill();
