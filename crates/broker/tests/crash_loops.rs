@@ -3,9 +3,12 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ottla_broker::Broker;
+use ottla_broker::settings::BrokerConfig;
 use ottla_client::Connection;
 use ottla_codec::ResponseError;
 use ottla_codec::compression::Compression;
@@ -213,4 +216,106 @@ async fn a_fetch_that_waits_at_a_gate_wakes_when_it_opens() {
     let partition = &answer.responses[0].partitions[0];
     let more = records(partition.records.clone().unwrap());
     assert_eq!(more[0].offset, next);
+}
+
+/// Members that were served everything and died, as often as it takes until the next one is served less.
+async fn until_isolated(running: &Running, group: &str) {
+    for _ in 0..2 {
+        let mut member = member(running, group).await;
+        let position = member.position(0).await.max(0);
+        assert!(!member.fetch(0, position).await.is_empty());
+        member.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn the_search_goes_on_after_the_broker_died_and_is_over_with_the_topic() {
+    let (running, connection) = with_records(&ENFORCE, 20, 20, Compression::Snappy).await;
+    until_isolated(&running, "g").await;
+    drop(connection);
+    let Running { broker, dir } = running;
+    broker.abort().await;
+    let mut values: BTreeMap<String, String> = ENFORCE
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
+    values.insert("listeners".into(), "PLAINTEXT://127.0.0.1:0".into());
+    let data_dir = dir.path().to_path_buf();
+    let broker = Broker::start(BrokerConfig { data_dir, values });
+    let broker = broker.await.unwrap();
+    let running = Running { broker, dir };
+
+    let mut sick = member(&running, "g").await;
+    sick.position(0).await;
+    let window = sick.fetch(0, 0).await;
+    assert!((1..20).contains(&window.len()), "{} records", window.len());
+    sick.leave().await;
+
+    // The topic goes and comes again: nothing is known of the new one.
+    let addresses = [running.address()];
+    let client = ottla_client::Client::connect(&addresses, Default::default());
+    let mut client = client.await.unwrap();
+    client.delete_topics(&["t".to_owned()]).await.unwrap();
+    let mut connection = running.connect().await;
+    create_topic(&mut connection, "t", 1, &[]).await;
+    let batch = batch(&["a", "b", "c"]);
+    let answer = connection.call(9, &produce_request("t", -1, batch)).await;
+    assert_eq!(produced(&answer.unwrap()), (0, 0));
+    let mut fresh = member(&running, "g").await;
+    assert_eq!(fresh.position(0).await, -1);
+    assert_eq!(fresh.fetch(0, 0).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_static_member_that_is_started_again_has_died() {
+    let (running, mut connection) = with_records(&ENFORCE, 8, 8, Compression::Gzip).await;
+    let mut deaths = 0;
+    let mut processed = Vec::new();
+    'started: loop {
+        assert!(deaths < 30, "not through");
+        let connections = (running.connect().await, running.connect().await);
+        // The one before never left.
+        let mut member = Member::join_as(connections, "g", "t", &[0], Some("worker")).await;
+        let mut position = member.position(0).await.max(0);
+        while position < 8 {
+            let records = member.fetch_within(0, position, WAIT).await;
+            for record in records {
+                if record.offset < position {
+                    continue;
+                }
+                if record.offset == 3 {
+                    deaths += 1;
+                    continue 'started;
+                }
+                processed.push(record.offset);
+                position = record.offset + 1;
+                assert_eq!(member.commit(0, position, "").await, 0);
+            }
+        }
+        break;
+    }
+    assert_eq!(processed, [0, 1, 2, 4, 5, 6, 7]);
+    assert_eq!(dead(&mut connection).await, ["3"]);
+}
+
+#[tokio::test]
+async fn members_that_stay_slow_or_start_again_in_order_are_not_suspected() {
+    let (running, mut connection) = with_records(&ENFORCE, 20, 10, Compression::None).await;
+    for start in 0..8 {
+        // A rolling restart: what was done is committed before each goodbye.
+        let mut member = member(&running, "g").await;
+        let position = member.position(0).await.max(0);
+        assert_eq!(position, start);
+        let records = member.fetch(0, position).await;
+        // A batch begins before the position now and then; nothing is withheld behind it.
+        let last = records.last().unwrap().offset;
+        assert!(last == 9 || last == 19, "{last}");
+        // It reads the same again and again, without a commit: it lives.
+        for _ in 0..5 {
+            assert_eq!(offsets(&member.fetch(0, position).await), offsets(&records));
+        }
+        assert_eq!(member.commit(0, position + 1, "").await, 0);
+        member.leave().await;
+    }
+    assert_eq!(dead(&mut connection).await, [""; 0]);
 }

@@ -120,6 +120,39 @@ async fn a_full_disk_refuses_writes_reads_go_on_and_a_deleted_topic_makes_room()
 }
 
 #[tokio::test]
+async fn a_record_is_not_dead_lettered_on_a_full_disk_and_not_lost_and_once_when_there_is_room() {
+    let Some(disk) = Disk::mount("size=48m") else {
+        return;
+    };
+    let broker = Served::start(disk.path());
+    let mut connection = broker.connect().await;
+    for topic in ["large", "t"] {
+        assert_eq!(auto_create(&mut connection, topic).await, 0);
+    }
+    let records = [b"poison".to_vec(), b"sound".to_vec()];
+    assert_eq!(produce(&mut connection, "t", batch(&records)).await.0, 0);
+    fill(&mut connection, "large").await;
+
+    let refused = commit(&mut connection, "g", "t", 0, "!dead unreadable").await;
+    let unavailable = ResponseError::CoordinatorNotAvailable.code();
+    assert_eq!(refused, unavailable, "an error that clients retry");
+    assert_eq!(committed(&mut connection, "g", "t").await, -1);
+
+    broker.ok(&["topic", "delete", "large"]);
+    let until = Instant::now() + PATIENCE;
+    while committed(&mut connection, "g", "t").await != 1 {
+        assert!(Instant::now() < until, "the record stays where it is");
+        // As a client does; if the broker was faster, it is before the position.
+        let code = commit(&mut connection, "g", "t", 0, "!dead unreadable").await;
+        let moved = ResponseError::OffsetOutOfRange.code();
+        assert!([0, unavailable, moved].contains(&code), "{code}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(broker.ok(&["consume", "t.dlq", "-e"]), "poison\n");
+    assert_eq!(broker.stop().0, Some(0));
+}
+
+#[tokio::test]
 async fn a_broker_killed_on_a_full_disk_has_everything_acknowledged_when_it_is_back() {
     let Some(disk) = Disk::mount("size=48m") else {
         return;

@@ -7,11 +7,16 @@ use ottla_client::Connection;
 use ottla_client::kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ottla_client::kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use ottla_client::kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use ottla_client::kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use ottla_client::kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use ottla_client::kafka_protocol::messages::produce_request::{
     PartitionProduceData, TopicProduceData,
 };
 use ottla_client::kafka_protocol::messages::{
-    BrokerId, FetchRequest, GroupId, JoinGroupRequest, MetadataRequest, ProduceRequest, TopicName,
+    BrokerId, FetchRequest, GroupId, JoinGroupRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetFetchRequest, ProduceRequest, TopicName,
 };
 use ottla_client::kafka_protocol::protocol::StrBytes;
 use ottla_codec::records::{BatchBuilder, Record};
@@ -20,6 +25,8 @@ pub const PRODUCE: i16 = 9;
 pub const FETCH: i16 = 11;
 pub const METADATA: i16 = 9;
 pub const JOIN: i16 = 3;
+pub const OFFSET_COMMIT: i16 = 7;
+pub const OFFSET_FETCH: i16 = 5;
 
 pub fn string(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
@@ -102,6 +109,43 @@ pub async fn fetch(connection: &mut Connection, topic: &str, offset: i64) -> (i1
     let partition = &answer.responses[0].partitions[0];
     let records = partition.records.clone().unwrap_or_default();
     (partition.error_code, records)
+}
+
+/// Commits a position of partition 0 from outside of a group; the error code.
+pub async fn commit(
+    connection: &mut Connection,
+    group: &str,
+    topic: &str,
+    offset: i64,
+    metadata: &str,
+) -> i16 {
+    let request = OffsetCommitRequest::default()
+        .with_group_id(GroupId(string(group)))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![
+            OffsetCommitRequestTopic::default()
+                .with_name(topic_name(topic))
+                .with_partitions(vec![
+                    OffsetCommitRequestPartition::default()
+                        .with_committed_offset(offset)
+                        .with_committed_metadata(Some(string(metadata))),
+                ]),
+        ]);
+    let answer = connection.call(OFFSET_COMMIT, &request).await.unwrap();
+    answer.topics[0].partitions[0].error_code
+}
+
+/// A group's position in partition 0; -1 without one.
+pub async fn committed(connection: &mut Connection, group: &str, topic: &str) -> i64 {
+    let request = OffsetFetchRequest::default()
+        .with_group_id(GroupId(string(group)))
+        .with_topics(Some(vec![
+            OffsetFetchRequestTopic::default()
+                .with_name(topic_name(topic))
+                .with_partition_indexes(vec![0]),
+        ]));
+    let answer = connection.call(OFFSET_FETCH, &request).await.unwrap();
+    answer.topics[0].partitions[0].committed_offset
 }
 
 /// Asks for a topic, so that it is created; the error code.
