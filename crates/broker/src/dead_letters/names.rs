@@ -17,14 +17,18 @@ pub(crate) fn retried_from(name: &str, group: &str, record: &[RecordHeader]) -> 
     (retry_topics::name(topic, group) == name).then_some(origin)
 }
 
-/// Whether `name` is the queue of another topic that exists.
+/// Whether `name` is the queue of another topic that exists. Asked with every event of a group, so without a name made for each topic.
 pub(crate) fn is_queue(store: &Store, settings: &Settings, name: &str) -> bool {
-    store.topics().iter().any(|topic| {
-        // By its own setting, or by being the front of the name.
-        (topic.configs.contains_key("dlq.topic.name") || name.starts_with(&*topic.name))
-            && *topic.name != *name
-            && settings.dead_letter_topic(store, &topic.name) == name
-    })
+    let topics = store.topics();
+    let by_suffix = name
+        .strip_suffix(&*settings.current().dead_letter_topic_suffix)
+        .filter(|source| topics.by_name(source).is_some())
+        .is_some_and(|source| settings.dead_letter_topic(store, source) == name);
+    by_suffix
+        || topics.iter().any(|topic| {
+            let own = topic.configs.get("dlq.topic.name");
+            own.is_some_and(|own| own == name) && *topic.name != *name
+        })
 }
 
 #[cfg(test)]

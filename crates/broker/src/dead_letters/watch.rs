@@ -378,3 +378,6 @@ fn find<'a>(owners: &'a [Arc<Owner>], reader: &Reader, offset: i64) -> Option<&'
     }
     None
 }
+
+#[cfg(test)]
+mod tests;
