@@ -6,6 +6,7 @@ mod support;
 
 mod crash;
 mod fixture;
+mod full_disk;
 mod retry_topic;
 mod selections;
 mod tasks;

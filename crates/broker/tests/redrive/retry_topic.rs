@@ -88,7 +88,8 @@ async fn a_retry_topic_serves_nothing_before_its_time_and_in_the_end_the_origina
     make(&mut connection, "orders", 2).await;
     let original = record(Some("k"), Some("v"));
     let codec = Compression::Zstd;
-    produce(&mut connection, "orders", 1, codec, &[original.clone()]).await;
+    let one = std::slice::from_ref(&original);
+    produce(&mut connection, "orders", 1, codec, one).await;
 
     let retry = "orders.billing.retry";
     let (mut topic, mut offset) = ("orders", 0);
