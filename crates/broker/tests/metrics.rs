@@ -3,15 +3,12 @@
 
 mod support;
 
-use ottla_codec::StrBytes;
-use ottla_codec::messages::offset_commit_request::{
-    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
-use ottla_codec::messages::{FetchRequest, GroupId, OffsetCommitRequest};
 use std::time::Duration;
+
+use ottla_codec::messages::FetchRequest;
 use support::http::get;
 use support::open_metrics::{Page, parse};
-use support::{batch, create, fetch_request, name, produce_request, produced, start};
+use support::{batch, commit, create, fetch_request, produce_request, produced, start};
 
 async fn scrape(running: &support::Running) -> Page {
     let address = running.broker.http_address().unwrap().to_string();
@@ -20,18 +17,6 @@ async fn scrape(running: &support::Running) -> Page {
     let kind = answer.header("content-type").unwrap();
     assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
     parse(&answer.body)
-}
-
-fn commit(group: &str, topic: &str, offset: i64) -> OffsetCommitRequest {
-    let partition = OffsetCommitRequestPartition::default().with_committed_offset(offset);
-    OffsetCommitRequest::default()
-        .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
-        .with_generation_id_or_member_epoch(-1)
-        .with_topics(vec![
-            OffsetCommitRequestTopic::default()
-                .with_name(name(topic))
-                .with_partitions(vec![partition]),
-        ])
 }
 
 #[tokio::test]

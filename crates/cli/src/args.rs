@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use ottla_client::{Client, ClientError, ClientOptions};
 
-use crate::commands::{check, completions, consume, group, produce, serve, topic};
+use crate::commands::{check, completions, consume, dlq, group, produce, serve, topic};
 
 /// A message broker that speaks Kafka's protocol, and a client for any such broker.
 #[derive(Debug, Parser)]
@@ -32,6 +32,9 @@ pub enum Command {
     /// List, describe, reset and delete consumer groups
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Look at dead letters, move them back, delete them
+    #[command(subcommand)]
+    Dlq(dlq::DlqCommand),
     /// Verify a data directory that no broker uses
     Check(check::CheckArgs),
     /// Print a shell's completion script
@@ -104,8 +107,8 @@ mod tests {
             .filter(|command| command.get_arguments().all(|arg| arg.get_id() != "json"))
             .map(|command| command.get_name().to_owned())
             .collect();
-        // One says all it has in its log (--log-format json), the other prints a script.
-        assert_eq!(lacking, ["serve", "completions"]);
+        // One says all it has in its log (--log-format json), one prints nothing but JSON, one prints a script.
+        assert_eq!(lacking, ["serve", "export", "completions"]);
     }
 
     /// The commands that have none below them.

@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod failure;
+mod http;
 mod logging;
 mod output;
 mod signals;
@@ -36,6 +37,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Produce(args) => client(commands::produce::run(args)),
         Command::Consume(args) => client(commands::consume::run(args)),
         Command::Group(command) => client(commands::group::run(command)),
+        Command::Dlq(command) => client(commands::dlq::run(command)),
     }
 }
 

@@ -36,6 +36,25 @@ pub(crate) fn list(broker: &std::sync::Arc<BrokerState>) -> Result<Vec<QueueSumm
     Ok(summaries)
 }
 
+/// Records in each queue topic, without reading them: its log less what was moved back or purged.
+pub(crate) fn sizes(broker: &BrokerState) -> BTreeMap<String, u64> {
+    let mut sizes = BTreeMap::new();
+    for queue in reading::all(broker) {
+        let size = (0..queue.topic.partitions).try_fold(0, |sum, index| {
+            let partition = queue.partition(&broker.store, index)?;
+            let gone = load_gone(&broker.store, queue.topic.id.as_bytes(), index)?;
+            let log = partition.log_start_offset()..partition.high_watermark();
+            let records = u64::try_from(log.end - log.start).unwrap_or(0);
+            Ok::<u64, Problem>(sum + records.saturating_sub(gone.count_in(&log)))
+        });
+        // One that is being deleted has no size.
+        if let Ok(size) = size {
+            sizes.insert(queue.topic.name.to_string(), size);
+        }
+    }
+    sizes
+}
+
 /// One queue.
 pub(crate) fn show(broker: &BrokerState, source: &str) -> Result<QueueDetail, Problem> {
     let queue = find(broker, source)?;

@@ -21,7 +21,6 @@ impl GroupService {
         self.shared.tell(None, Event::Timer);
     }
 
-    #[allow(dead_code, reason = "for HTTP")]
     /// What groups fail on, of all groups or of one.
     pub fn dead_letter_views(&self, group: Option<&str>) -> Vec<engine::GroupView> {
         self.shared.inner.lock().policy.views(group)

@@ -17,7 +17,6 @@ pub(crate) struct Metrics {
 }
 
 /// A counter and its labels.
-#[allow(dead_code, reason = "for HTTP")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub(crate) struct DeadLettered {
@@ -37,7 +36,6 @@ pub(crate) fn cause_name(cause: Cause) -> &'static str {
     }
 }
 
-#[allow(dead_code, reason = "for HTTP")]
 impl Metrics {
     /// A record went to its queue.
     pub fn dead_lettered(&self, topic: &str, group: &str, cause: Cause) {

@@ -6,7 +6,7 @@
 //! `queues` is the way to what is there: `browse` looks, `redrive` moves back and deletes.
 
 pub(crate) mod alerts;
-mod browse;
+pub(crate) mod browse;
 mod commits;
 mod delay;
 mod feed;

@@ -18,7 +18,6 @@ use crate::groups::{GroupService, Inner, Shared};
 use crate::produce_check::INFLATED_MAX;
 
 /// A record that somebody says a group failed on.
-#[allow(dead_code, reason = "for HTTP")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub(crate) struct NackRequest {
@@ -32,7 +31,6 @@ pub(crate) struct NackRequest {
 }
 
 /// Why a nack is refused. Each message says what to do.
-#[allow(dead_code, reason = "for HTTP")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub(crate) enum NackError {
@@ -61,7 +59,6 @@ pub(crate) enum NackError {
 }
 
 /// What came of a nack.
-#[allow(dead_code, reason = "for HTTP")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nacked {
     /// The record stays: it has failed this often.
@@ -70,7 +67,6 @@ pub(crate) enum Nacked {
     Moved,
 }
 
-#[allow(dead_code, reason = "for HTTP")]
 impl GroupService {
     /// Counts a failure of the record at `offset`, or moves it. The offset must be the position of an existing group; it may be after it
     /// if the group has no members, whose position it becomes then.
@@ -133,7 +129,6 @@ impl GroupService {
     }
 }
 
-#[allow(dead_code, reason = "for HTTP")]
 impl Shared {
     fn nack(
         &self,

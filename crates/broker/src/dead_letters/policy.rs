@@ -45,7 +45,6 @@ impl Outcome {
     }
 }
 
-#[allow(dead_code, reason = "for HTTP")]
 impl Policy {
     /// When the engine wants to be woken, on the monotonic clock.
     pub fn wakes_at_ms(&self) -> Option<u64> {

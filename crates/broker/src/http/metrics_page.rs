@@ -1,5 +1,6 @@
 //! `/metrics`: the counters and what is looked up for the occasion, in the OpenMetrics text format.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use ottla_codec::ResponseError;
 use ottla_codec::api::Api;
+use ottla_dlq::engine::GroupView;
 use ottla_storage::StoreStats;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, text};
@@ -16,7 +18,8 @@ use prometheus_client::registry::Registry;
 
 use super::Shared;
 use super::answer::ApiError;
-use super::lag::{self, GroupLag};
+use super::lag::{self, GroupLag, MAX_SERIES};
+use crate::dead_letters::browse;
 use crate::metrics::BUCKETS_US;
 use crate::state::BrokerState;
 
@@ -43,6 +46,8 @@ async fn page(shared: &Shared) -> Result<String, ApiError> {
             connections,
             lags: lag::lags(&broker.store, committed),
             lag_left_out,
+            queues: browse::sizes(&broker),
+            failing: broker.groups.dead_letter_views(None),
             store: broker.store.stats(),
             broker: Broker(broker),
         }));
@@ -62,6 +67,9 @@ struct Scrape {
     connections: usize,
     lags: Vec<GroupLag>,
     lag_left_out: usize,
+    /// Records by queue.
+    queues: BTreeMap<String, u64>,
+    failing: Vec<GroupView>,
     store: StoreStats,
 }
 
@@ -80,7 +88,8 @@ impl Collector for Scrape {
         self.requests(&mut out)?;
         self.traffic(&mut out)?;
         self.storage(&mut out)?;
-        self.groups(&mut out)
+        self.groups(&mut out)?;
+        self.dead_letters(&mut out)
     }
 }
 
@@ -213,6 +222,67 @@ impl Scrape {
         )?;
         let help = "Partitions of groups that ottla_group_lag leaves out, to stay small";
         out.gauge("ottla_group_lag_left_out", help, self.lag_left_out as u64)
+    }
+}
+
+impl Scrape {
+    fn dead_letters(&self, out: &mut Out<'_>) -> fmt::Result {
+        let broker = &self.broker.0;
+        let moved = broker.dead_letters.metrics.all();
+        let moved = moved.into_iter().map(|m| {
+            let labels = [
+                ("topic", m.topic),
+                ("group", m.group),
+                ("cause", m.cause.to_owned()),
+            ];
+            (labels, m.count)
+        });
+        out.counters(
+            "ottla_dead_letters",
+            "Records dead-lettered, by topic, group and cause",
+            moved,
+        )?;
+        let redriven = broker.redrives.redriven().into_iter();
+        let redriven = redriven.map(|(topic, count)| ([("topic", topic)], count));
+        out.counters(
+            "ottla_redriven",
+            "Records moved back, by the topic that they came from",
+            redriven,
+        )?;
+        let running = broker
+            .redrives
+            .all()
+            .iter()
+            .filter(|task| task.state == "running")
+            .count();
+        out.gauge(
+            "ottla_redrives_running",
+            "Redrives that run",
+            running as u64,
+        )?;
+        let queues = self.queues.iter().take(MAX_SERIES);
+        let queues = queues.map(|(queue, records)| ([("queue", queue.clone())], *records));
+        out.gauges(
+            "ottla_dead_letter_queue_records",
+            "Records in a queue that were neither moved back nor purged",
+            queues,
+        )?;
+        let failing = self.failing.iter().take(MAX_SERIES);
+        let suspects = failing
+            .clone()
+            .map(|view| ([("group", view.group.clone())], view.suspects.len() as u64));
+        out.gauges(
+            "ottla_suspects",
+            "Records, or fronts of batches, that a group fails on now",
+            suspects,
+        )?;
+        let open = failing.filter(|view| view.breaker.is_some());
+        let open = open.map(|view| ([("group", view.group.clone())], 1));
+        out.gauges(
+            "ottla_breaker_open",
+            "1 for a group of which nothing is dead-lettered, since everything fails",
+            open,
+        )
     }
 }
 

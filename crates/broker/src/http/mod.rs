@@ -3,12 +3,18 @@
 //! One router serves the HTTP port and, on the listeners of Kafka's protocol, connections that begin with a request of HTTP.
 
 mod answer;
+mod ask;
+mod config;
+mod dead_letters;
+mod export;
+mod groups;
 mod guard;
 mod health;
 mod lag;
 pub(crate) mod listen;
 mod metrics_page;
 mod openapi;
+mod redrives;
 mod serve;
 
 use std::sync::Arc;
@@ -19,13 +25,14 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, patch, post};
 use tokio::sync::Semaphore;
 
 use answer::ApiError;
 pub(crate) use serve::{is_http, serve};
 
 use crate::connections::Connections;
+use crate::dead_letters::Queues;
 use crate::state::BrokerState;
 
 /// The largest body of a request.
@@ -45,6 +52,7 @@ pub(crate) struct Http {
 #[derive(Clone)]
 struct Shared {
     broker: Arc<BrokerState>,
+    queues: Queues,
     connections: Arc<Connections>,
     /// Names of this host that a request may be for, beside those that nobody else can own.
     allowed_hosts: Arc<[String]>,
@@ -61,6 +69,7 @@ impl Http {
         let advertised = broker.cluster.advertised.iter().map(|a| a.host.to_string());
         let allowed_hosts = advertised.chain(allowed_hosts.iter().cloned()).collect();
         let shared = Shared {
+            queues: Queues::new(broker.clone()),
             broker,
             connections,
             allowed_hosts,
@@ -94,6 +103,44 @@ fn routes() -> Vec<Route> {
         route(Method::GET, "/readyz", get(health::readyz)),
         route(Method::GET, "/metrics", get(metrics_page::metrics)),
         route(Method::GET, "/openapi.json", get(openapi::description)),
+        route(Method::GET, "/v1/dlq", get(dead_letters::list)),
+        route(Method::GET, "/v1/dlq/{topic}", get(dead_letters::show)),
+        route(
+            Method::GET,
+            "/v1/dlq/{topic}/records",
+            get(dead_letters::records),
+        ),
+        route(
+            Method::POST,
+            "/v1/dlq/{topic}/redrive",
+            post(redrives::start),
+        ),
+        route(
+            Method::POST,
+            "/v1/dlq/{topic}/purge",
+            post(dead_letters::purge),
+        ),
+        route(Method::GET, "/v1/redrives", get(redrives::list)),
+        route(Method::GET, "/v1/redrives/{id}", get(redrives::status)),
+        route(
+            Method::POST,
+            "/v1/redrives/{id}/pause",
+            post(redrives::pause),
+        ),
+        route(
+            Method::POST,
+            "/v1/redrives/{id}/resume",
+            post(redrives::resume),
+        ),
+        route(
+            Method::POST,
+            "/v1/redrives/{id}/cancel",
+            post(redrives::cancel),
+        ),
+        route(Method::GET, "/v1/suspects", get(groups::suspects)),
+        route(Method::POST, "/v1/groups/{group}/nack", post(groups::nack)),
+        route(Method::GET, "/v1/dlq-config", get(config::show)),
+        route(Method::PATCH, "/v1/dlq-config", patch(config::change)),
     ]
 }
 

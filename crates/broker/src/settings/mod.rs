@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 pub(crate) use describe::Described;
 pub(crate) use dynamic::{AlterError, Alteration, BrokerTarget, Changes};
 pub use effective::{Effective, TopicConfig};
-pub(crate) use layers::{Given, Layers, Values};
+pub(crate) use layers::{Given, Layers, Source, Values};
 
 /// Why settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

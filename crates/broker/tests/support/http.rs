@@ -46,19 +46,26 @@ pub async fn ask(
         head.push_str(&format!("Host: {address}\r\n"));
     }
     if !body.is_empty() {
-        head.push_str(&format!(
-            "Content-Type: application/json\r\nContent-Length: {}\r\n",
-            body.len()
-        ));
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        if !headers.iter().any(|(name, _)| *name == "Content-Type") {
+            head.push_str("Content-Type: application/json\r\n");
+        }
     }
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{head}\r\n{body}");
-    stream.write_all(request.as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = stream.split();
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
+    // A body that is too large is refused before it is all there.
+    let (_, read) = tokio::join!(
+        writer.write_all(request.as_bytes()),
+        reader.read_to_end(&mut answer)
+    );
+    if answer.is_empty() {
+        read.unwrap();
+    }
     parse(&answer)
 }
 

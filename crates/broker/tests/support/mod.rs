@@ -9,6 +9,7 @@
 pub mod http;
 pub mod member;
 pub mod open_metrics;
+pub mod schema;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,9 +21,13 @@ use ottla_client::Connection;
 use ottla_codec::StrBytes;
 use ottla_codec::messages::fetch_request::{FetchPartition, FetchTopic};
 use ottla_codec::messages::metadata_request::MetadataRequestTopic;
+use ottla_codec::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use ottla_codec::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ottla_codec::messages::{
-    BrokerId, FetchRequest, MetadataRequest, ProduceRequest, ProduceResponse, TopicName,
+    BrokerId, FetchRequest, GroupId, MetadataRequest, OffsetCommitRequest, ProduceRequest,
+    ProduceResponse, TopicName,
 };
 use ottla_codec::records::{BatchBuilder, Record};
 use tempfile::TempDir;
@@ -129,5 +134,18 @@ pub fn fetch_request(topic: &str, offset: i64, wait: Duration) -> FetchRequest {
                         .with_fetch_offset(offset)
                         .with_partition_max_bytes(1 << 20),
                 ]),
+        ])
+}
+
+/// A commit as tools make it: of partition 0, by no member.
+pub fn commit(group: &str, topic: &str, offset: i64) -> OffsetCommitRequest {
+    let partition = OffsetCommitRequestPartition::default().with_committed_offset(offset);
+    OffsetCommitRequest::default()
+        .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![
+            OffsetCommitRequestTopic::default()
+                .with_name(name(topic))
+                .with_partitions(vec![partition]),
         ])
 }

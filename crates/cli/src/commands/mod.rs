@@ -3,6 +3,7 @@
 pub mod check;
 pub mod completions;
 pub mod consume;
+pub mod dlq;
 pub mod group;
 pub mod produce;
 pub mod serve;

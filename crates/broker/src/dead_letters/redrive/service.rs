@@ -122,7 +122,6 @@ impl Redrives {
     }
 
     /// Records that were moved back since the broker started, by source topic; `other` stands for those beyond the bound.
-    #[expect(dead_code, reason = "for the metrics")]
     pub fn redriven(&self) -> BTreeMap<String, u64> {
         self.redriven.lock().clone()
     }
