@@ -198,3 +198,69 @@ fn decode<'a, V: Deserialize<'a>>(group: &str, bytes: &'a [u8]) -> Result<V, Row
         }),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn at() -> TopicPartition {
+        TopicPartition {
+            topic: "a topic".to_owned(),
+            partition: 258,
+        }
+    }
+
+    #[test]
+    fn keys_of_groups_are_told_apart_and_read_again() {
+        for group in ["", "a", "ab", "a\0b", "gruppe-ü", "p"] {
+            let key = partition_key(group, &at());
+            assert_eq!(group_of_key(&key), Some(group));
+            assert_eq!(group_of_key(&case_key(group)), Some(group));
+            let rest = key.strip_prefix(rows_prefix(group).as_slice()).unwrap();
+            assert_eq!(at_of(&rest[1..]), Some(at()));
+            for other in ["b", "abc", "a\0"] {
+                assert!(!key.starts_with(&rows_prefix(other)), "{group:?} {other:?}");
+            }
+        }
+        for key in [
+            &b""[..],
+            b"g",
+            b"m\0\0\0\x01a",
+            b"g\0\0\0\x09a",
+            b"g\xff\xff\xff\xffa",
+        ] {
+            assert_eq!(group_of_key(key), None, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn rows_that_cannot_be_read_are_errors() {
+        let good = of_breaker(&Breaker {
+            counts: Counts {
+                in_a_row: 3,
+                ..Counts::default()
+            },
+            stored: None,
+        })
+        .unwrap();
+        let newer = [&[VERSION + 1], &good[1..]].concat();
+        let rows: [(Vec<u8>, Vec<u8>, bool); 6] = [
+            (breaker_key("a"), good.clone(), true),
+            (breaker_key("a"), Vec::new(), false),
+            (breaker_key("a"), good[..2].to_vec(), false),
+            (breaker_key("b"), good.clone(), false),
+            ([&rows_prefix("a")[..], b"x"].concat(), good.clone(), false),
+            ([&rows_prefix("a")[..], b"ptopic"].concat(), good, false),
+        ];
+        for (key, value, is_good) in rows {
+            let loaded = load("a", [(key.clone(), value)]);
+            assert_eq!(loaded.is_ok(), is_good, "{key:?}: {:?}", loaded.err());
+        }
+        let error = load("a", [(breaker_key("a"), newer)]).err();
+        assert!(matches!(
+            error,
+            Some(RowError::NewerVersion { version: 2, .. })
+        ));
+    }
+}
