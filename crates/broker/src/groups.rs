@@ -25,7 +25,7 @@ use ottla_coordinator::{Now, StoreOp};
 use ottla_dlq::event::Event as DeadLetterEvent;
 use ottla_storage::{Commit, MetaOp, Store, StoreError, Tree};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -39,6 +39,9 @@ type Delivery = (Result<Reply, ResponseError>, Option<Commit>);
 pub(crate) type Ticket = oneshot::Sender<Delivery>;
 /// The machine, as reads see it.
 pub(crate) type Machine = GroupCoordinator<Ticket>;
+
+/// A batch that is read for a move may inflate to 128 MiB.
+const MOVES_AT_A_TIME: usize = 4;
 
 /// What clients are told while a group cannot be stored or loaded: they look for the coordinator again and retry.
 pub(crate) const UNAVAILABLE: ResponseError = ResponseError::CoordinatorNotAvailable;
@@ -63,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
     /// Moves of dead letters.
     pub(crate) moves: TaskTracker,
+    /// Of those, so many read records at a time.
+    pub(crate) move_slots: Semaphore,
 }
 
 pub(crate) struct Inner {
@@ -112,6 +117,7 @@ impl GroupService {
             timer_moved: Notify::new(),
             stopping: CancellationToken::new(),
             moves: TaskTracker::new(),
+            move_slots: Semaphore::new(MOVES_AT_A_TIME),
         });
         let timer_task = tokio::spawn(timers::run(shared.clone()));
         GroupService { shared, timer_task }
@@ -327,6 +333,8 @@ impl Shared {
         inner.lost = inner.last_commit.take().max(Some(commit));
         inner.producer_ids = None;
         self.unload_all(&mut inner);
+        // What was withheld from groups is withheld on.
+        self.load_dead_letters(&mut inner);
     }
 
     fn unload_all(&self, inner: &mut Inner) {

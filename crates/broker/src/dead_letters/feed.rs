@@ -13,7 +13,8 @@ use crate::groups::{GroupService, Inner, Shared};
 impl GroupService {
     /// Loads the groups that something is known of: what is withheld from them is withheld from the first fetch on.
     pub fn load_dead_letters(&self) {
-        self.shared.load_dead_letters();
+        let shared = &self.shared;
+        shared.load_dead_letters(&mut shared.inner.lock());
     }
 
     /// Settings of dead letters have changed.
@@ -38,7 +39,7 @@ impl GroupService {
 }
 
 impl Shared {
-    fn load_dead_letters(&self) {
+    pub(crate) fn load_dead_letters(&self, inner: &mut Inner) {
         let rows = match self.store.scan(Tree::DeadLetters, b"g") {
             Ok(rows) => rows,
             Err(error) => {
@@ -46,11 +47,10 @@ impl Shared {
                 return;
             }
         };
-        let mut inner = self.inner.lock();
         for (key, _) in rows {
             if let Some(group) = engine::group_of_key(&key) {
                 // One damaged group does not keep the others; it has been logged.
-                let _ = self.ensure_loaded(&mut inner, group);
+                let _ = self.ensure_loaded(inner, group);
             }
         }
     }

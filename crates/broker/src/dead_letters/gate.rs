@@ -210,3 +210,6 @@ pub(crate) fn corrupt(offset: i64, reason: &dyn std::fmt::Display) -> ReadError 
         reason: reason.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

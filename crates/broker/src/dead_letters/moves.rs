@@ -50,6 +50,10 @@ struct Found {
 /// Carries a move out.
 pub(super) async fn run(shared: Arc<Shared>, planned: Move) {
     let deps = shared.dead_letters.clone();
+    let Ok(slot) = shared.move_slots.acquire().await else {
+        // Never closed.
+        return;
+    };
     let (prepared, planned) = {
         let prepare = move || (prepare(&deps, &planned), planned);
         match tokio::task::spawn_blocking(prepare).await {
@@ -64,9 +68,9 @@ pub(super) async fn run(shared: Arc<Shared>, planned: Move) {
         .as_ref()
         .ok()
         .map(|p| (p.topic.clone(), p.copied.clone()));
-    let Some(commit) = shared.finish_move(&planned, prepared) else {
-        return;
-    };
+    let committed = shared.finish_move(&planned, prepared);
+    drop(slot);
+    let Some(commit) = committed else { return };
     // What was not kept is not told; the groups are loaded again then.
     if shared.durable(Some(commit)).await.is_ok()
         && let Some((topic, copied)) = told
