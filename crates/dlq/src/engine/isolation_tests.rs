@@ -107,6 +107,33 @@ fn a_record_that_failed_alone_waits_for_the_proof_that_the_group_works() {
 }
 
 #[test]
+fn a_condemned_record_that_moved_right_before_a_crash_does_not_move_again() {
+    let mut driver = isolating(&[0]);
+    driver.commits(0, 5);
+    for next in [7, 6, 6] {
+        let from = driver.positions[&at(0)];
+        die_with(&mut driver, &[0], &[(0, from, next)]);
+    }
+    assert_eq!(
+        driver.asked[0].records[0].offset, 5,
+        "the commit before is the proof"
+    );
+    driver.carry_out_and_crash();
+    assert!(driver.asked.is_empty());
+    assert_eq!(
+        driver
+            .suspects()
+            .iter()
+            .filter(|s| s.state == SuspectState::Condemned)
+            .count(),
+        0
+    );
+    driver.commits(0, 10);
+    assert!(driver.gates.is_empty() && driver.rows.is_empty());
+    assert_eq!(driver.dead(), [(0, 5)]);
+}
+
+#[test]
 fn without_a_further_record_one_goes_on_trust_and_only_one() {
     let mut driver = driver(Mode::Enforce, None);
     driver.settings.max_attempts = 1;

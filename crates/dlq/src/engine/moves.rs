@@ -50,17 +50,11 @@ impl Group {
         let partition = self.partitions.entry(plan.at.clone()).or_default();
         partition.moving = Some(id);
         let lift = lift_after(partition.lift, &plan.records, plan.expected, plan.position);
-        let mut ops = vec![StoreOp::Put {
+        let ops = vec![StoreOp::Put {
             key: rows::partition_key(group, &plan.at),
             value: rows::of_lift(lift),
         }];
-        // What the breaker counts must not be forgotten by a crash after the move.
-        if let Some(value) = rows::of_breaker(&self.breaker) {
-            ops.push(StoreOp::Put {
-                key: rows::breaker_key(group),
-                value,
-            });
-        }
+        // What the breaker counts was stored with the event that led to this.
         let planned = Move {
             id,
             group: group.to_owned(),
@@ -108,9 +102,12 @@ impl Group {
         let partition = self.partitions.entry(at.clone()).or_default();
         partition.moving = None;
         partition.suspect = None;
-        self.note_stored(turn.group, &planned.ops, &at);
+        // This row came into the store with the move.
+        partition.stored = planned.ops.into_iter().find_map(|op| match op {
+            StoreOp::Put { value, .. } => Some(value),
+            StoreOp::Delete { .. } => None,
+        });
         turn.touch(&at);
-        let partition = self.partitions.entry(at.clone()).or_default();
         if partition.position != planned.expected {
             // Something else has happened meanwhile, and was told of before this.
             return self.case_moved(turn, &at, planned.position);
@@ -132,21 +129,6 @@ impl Group {
             }
         }
         self.case_moved(turn, &at, planned.position);
-    }
-
-    /// These rows came into the store with a move: what is kept of them is compared with the state as after any event.
-    fn note_stored(&mut self, group: &str, ops: &[StoreOp], at: &TopicPartition) {
-        for op in ops {
-            let (key, stored) = match op {
-                StoreOp::Put { key, value } => (key, Some(value.clone())),
-                StoreOp::Delete { key } => (key, None),
-            };
-            if *key == rows::breaker_key(group) {
-                self.breaker.stored = stored;
-            } else if let Some(partition) = self.partitions.get_mut(at) {
-                partition.stored = stored;
-            }
-        }
     }
 
     pub fn move_failed(&mut self, turn: &mut Turn<'_>, id: MoveId, error: String, retry: bool) {

@@ -272,6 +272,25 @@ fn the_breaker_keeps_records_when_everything_fails_and_closes_with_progress() {
 }
 
 #[test]
+fn the_breaker_counts_on_after_crashes_right_behind_moves() {
+    let mut driver = driver(|s| {
+        s.max_attempts = 1;
+        s.breaker_consecutive = 4;
+    });
+    for offset in [10, 11, 12] {
+        assert!(matches!(
+            driver.nacks(0, offset, "!nack"),
+            NackOutcome::Moves(_)
+        ));
+        driver.carry_out_and_crash();
+    }
+    assert_eq!(
+        driver.nacks(0, 13, "!nack"),
+        NackOutcome::Stays { attempts: 1 }
+    );
+}
+
+#[test]
 fn what_is_processed_between_keeps_the_breaker_closed() {
     let mut driver = driver(|s| {
         s.max_attempts = 1;

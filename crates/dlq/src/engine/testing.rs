@@ -250,6 +250,16 @@ impl Driver {
             .collect()
     }
 
+    /// A move is committed, and the broker crashes before anything else is.
+    pub fn carry_out_and_crash(&mut self) {
+        let planned = self.asked.remove(0);
+        assert_eq!(self.positions.get(&planned.at).copied(), planned.expected);
+        self.store(&planned.ops);
+        self.positions.insert(planned.at.clone(), planned.position);
+        self.moved.push(planned);
+        self.restart();
+    }
+
     pub fn view(&self) -> Option<GroupView> {
         self.engine.views(Some(GROUP)).pop()
     }

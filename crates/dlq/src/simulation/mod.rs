@@ -144,6 +144,11 @@ impl Simulation {
         if self.rng.random_bool(0.05) && self.world.has_moves() {
             self.world.fail_move(0);
         }
+        if self.rng.random_bool(0.05) && self.world.has_moves() {
+            self.world.carry_out_and_crash(0);
+            self.members.reconnect(&self.world);
+            self.outcome.crashes += 1;
+        }
         if self.rng.random_bool(0.02) {
             let partition = self.rng.random_range(0..self.world.partitions);
             let poison = self.rng.random_bool(0.04);

@@ -59,6 +59,7 @@ pub(super) struct World {
     pub alerts: Vec<Alert>,
     /// Positions or the queue have changed since the last check.
     unchecked: bool,
+    crashing: bool,
     /// How far each partition was processed, if that was in order.
     pub in_order: Option<BTreeMap<i32, i64>>,
     /// What came of moves since the members last looked.
@@ -94,6 +95,7 @@ impl World {
             redriven: BTreeSet::new(),
             alerts: Vec::new(),
             unchecked: true,
+            crashing: false,
             in_order: Some(BTreeMap::new()),
             answered: BTreeSet::new(),
         }
@@ -204,6 +206,15 @@ impl World {
         }
     }
 
+    /// One of them is committed, and the broker crashes before anybody hears of it.
+    pub fn carry_out_and_crash(&mut self, which: usize) {
+        self.crashing = true;
+        let planned = self.asked.remove(which);
+        self.execute(&planned);
+        self.crashing = false;
+        self.crash();
+    }
+
     /// One of them cannot be carried out now.
     pub fn fail_move(&mut self, which: usize) {
         let planned = self.asked.remove(which);
@@ -238,6 +249,9 @@ impl World {
         self.store(&planned.ops);
         self.unchecked = true;
         self.committed.insert(partition, planned.position);
+        if self.crashing {
+            return true;
+        }
         self.answered.insert(planned.id);
         self.send(Event::Moved { id: planned.id });
         true
