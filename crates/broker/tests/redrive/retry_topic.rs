@@ -77,10 +77,10 @@ async fn fetched(connection: &mut Connection, topic: &str, offset: i64, wait: Du
 
 #[tokio::test]
 async fn a_retry_topic_serves_nothing_before_its_time_and_in_the_end_the_original_is_dead() {
-    const BACKOFF: Duration = Duration::from_millis(400);
+    const BACKOFF: Duration = Duration::from_millis(1_000);
     let running = start(&[
         ("dlq.retry.mode", "unordered"),
-        ("dlq.retry.backoff.ms", "400"),
+        ("dlq.retry.backoff.ms", "1000"),
         ("dlq.max.attempts", "3"),
     ])
     .await;
