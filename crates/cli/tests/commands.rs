@@ -241,7 +241,7 @@ fn what_is_not_there_is_told_with_what_to_do_next() {
 
 #[test]
 fn alone_it_shows_its_help_and_it_knows_its_version() {
-    for args in [&[][..], &["topic"], &["group"]] {
+    for args in [&[][..], &["topic"], &["group"], &["dlq"]] {
         let shown = ottla(args);
         assert_eq!(shown.status.code(), Some(2), "{args:?}");
         assert!(text(&shown.stderr).contains("Usage: ottla"), "{args:?}");
@@ -255,6 +255,7 @@ fn alone_it_shows_its_help_and_it_knows_its_version() {
         "produce",
         "consume",
         "group",
+        "dlq",
         "check",
         "completions",
     ] {
@@ -287,5 +288,7 @@ fn bash_completes_commands_flags_and_values() {
     assert!(complete("ottla").contains("check"));
     assert!(complete("ottla topic").contains("describe"));
     assert!(complete("ottla group reset-offsets").contains("--to-earliest"));
+    assert!(complete("ottla dlq").contains("redrive"));
+    assert!(complete("ottla dlq redrive").contains("--for-group"));
     assert!(complete("ottla produce --compression").contains("zstd"));
 }
