@@ -181,6 +181,7 @@ impl TopicService {
             .settings
             .checked_topic(&spec.configs)
             .map_err(refusal)?;
+        check_queue(&spec.name, &configs)?;
         let partitions = self.partitions(&spec)?;
         let id = new_id();
         let commit = if validate_only {
@@ -364,6 +365,7 @@ impl TopicService {
             .settings
             .altered_topic(&own, changes)
             .map_err(refusal)?;
+        check_queue(name, &changed)?;
         let unknown = || {
             Refusal::new(
                 ResponseError::UnknownTopicOrPartition,
@@ -380,6 +382,22 @@ impl TopicService {
             Err(error) => Err(Refusal::new(errors::store(&error), error.to_string())),
         }
     }
+}
+
+/// A topic is not its own dead letter queue: its dead letters would be served again as records.
+fn check_queue(name: &str, configs: &Values) -> Result<(), Refusal> {
+    if configs
+        .get("dlq.topic.name")
+        .is_some_and(|queue| queue == name)
+    {
+        return Err(Refusal::new(
+            ResponseError::InvalidConfig,
+            format!(
+                "Invalid value {name} for configuration dlq.topic.name: it is the topic itself; name another one, or none for the default"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// A topic id as Kafka makes them: random, but never one whose text starts with a dash, which tools would take for an option.

@@ -262,3 +262,56 @@ fn changed_settings_are_in_force_at_once_and_after_a_restart() {
         .expect("is taken");
     assert_eq!(in_force(&rig), (Some(604_800_000), 77, 77));
 }
+
+#[test]
+fn a_topic_cannot_be_its_own_dead_letter_queue() {
+    let rig = start(temp(), &[]);
+    let own = |queue: &str| Values::from([("dlq.topic.name".to_owned(), queue.to_owned())]);
+    let mut wanted = spec("a", 1, 1);
+    wanted.configs = own("a");
+    let refused = rig.topics.create(wanted, false).map(drop);
+    assert_eq!(
+        refused.map_err(|r| r.error),
+        Err(ResponseError::InvalidConfig)
+    );
+    rig.topics.create(spec("a", 1, 1), false).expect("is made");
+    for (queue, expected) in [
+        ("a", Err(ResponseError::InvalidConfig)),
+        ("b", Ok(())),
+        ("", Ok(())),
+    ] {
+        let altered = rig
+            .topics
+            .alter_configs("a", &Changes::All(own(queue)), false);
+        assert_eq!(altered.map(drop).map_err(|r| r.error), expected, "{queue}");
+    }
+}
+
+#[test]
+fn a_groups_settings_are_in_force_at_once_and_after_a_restart_until_they_are_deleted() {
+    let rig = start(temp(), &[("dlq.max.attempts", "2")]);
+    let attempts = |rig: &Rig| {
+        let settings = rig.settings.dead_letters(&rig.store, "billing", "orders");
+        settings.max_attempts
+    };
+    let alter = |rig: &Rig, alteration: Alteration| {
+        let changes = Changes::Some(vec![("dlq.max.attempts".to_owned(), alteration)]);
+        rig.settings
+            .alter_group(&rig.store, "billing", &changes, false)
+            .expect("is taken")
+    };
+    assert!(alter(&rig, Alteration::Set("7".to_owned())).is_some());
+    assert!(alter(&rig, Alteration::Set("7".to_owned())).is_none());
+    assert_eq!(attempts(&rig), 7);
+    rig.store.close().expect("closes");
+    let Rig {
+        dir, store, topics, ..
+    } = rig;
+    drop((store, topics));
+    let rig = start(dir, &[("dlq.max.attempts", "2")]);
+    assert_eq!(attempts(&rig), 7);
+    assert_eq!(rig.settings.groups_with_settings(), ["billing".into()]);
+    assert!(alter(&rig, Alteration::Delete).is_some());
+    assert_eq!(attempts(&rig), 2);
+    assert!(rig.settings.groups_with_settings().is_empty());
+}
