@@ -5,6 +5,7 @@
 //! read by fetches.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -24,6 +25,26 @@ pub(crate) type Key = (TopicId, i32);
 const NONE: i64 = -1;
 /// No connection.
 const UNBOUND: u64 = u64::MAX;
+
+/// Hashes a [`Key`]. Ids are random and the broker's own, so that mixing them is enough: this is done with every answered fetch.
+#[derive(Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
 
 /// Who fetches.
 #[derive(Debug, Clone)]
@@ -135,7 +156,7 @@ pub(crate) struct Watches {
     gates: AtomicUsize,
     /// Grows with each change of a gate.
     changes: AtomicU64,
-    by_partition: RwLock<HashMap<Key, Vec<Arc<Owner>>>>,
+    by_partition: RwLock<HashMap<Key, Vec<Arc<Owner>>, BuildHasherDefault<KeyHasher>>>,
     groups: Mutex<HashMap<String, Watched>>,
 }
 
