@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::OffsetCommitRequest;
+use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
 
 use super::fetcher::{ConsumedRecord, ConsumerOptions, OffsetReset, PartitionConsumer};
@@ -11,6 +14,9 @@ use super::offsets::OffsetSpec;
 use crate::admin::{check_commit, commit_request, fetch_committed};
 use crate::client::Client;
 use crate::error::ClientError;
+
+/// The most bytes of a nack's reason: brokers bound a commit's metadata (`offset.metadata.max.bytes`, 4096).
+const MAX_REASON: usize = 1000;
 
 /// How a group consumer behaves. The defaults are those of Kafka's Java consumer.
 #[derive(Debug, Clone)]
@@ -95,6 +101,37 @@ impl GroupConsumer {
             self.join().await?;
         }
         self.consumer.poll(wait.min(self.heartbeat_interval)).await
+    }
+
+    /// When [`keep_alive`](GroupConsumer::keep_alive) is due next.
+    pub fn next_heartbeat(&self) -> Instant {
+        self.next_heartbeat
+    }
+
+    /// Heartbeats if it is time to, for those who work on records longer than a session lasts. `Ok(false)` if the
+    /// group rebalances: what is done may still be committed, the other records come again with the next poll. The
+    /// error is the coordinator's, where joining again is no help.
+    pub async fn keep_alive(&mut self) -> Result<bool, ClientError> {
+        if Instant::now() < self.next_heartbeat {
+            return Ok(self.joined);
+        }
+        self.next_heartbeat = Instant::now() + self.heartbeat_interval;
+        if self.membership.generation < 0 {
+            return Ok(false);
+        }
+        match self.membership.heartbeat(self.consumer.client()).await {
+            Ok(()) => {}
+            // The generation lasts until the members have joined again: commits of it are taken.
+            Err(error) if error.broker_error() == Some(ResponseError::RebalanceInProgress) => {
+                self.joined = false;
+            }
+            Err(error) if self.membership.may_repeat(&error) => {
+                tracing::debug!(%error, group = self.group, "the group goes on without this member");
+                self.joined = false;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(self.joined)
     }
 
     async fn join(&mut self) -> Result<(), ClientError> {
@@ -185,7 +222,65 @@ impl GroupConsumer {
         if offsets.is_empty() {
             return Ok(true);
         }
-        let request = commit_request(&self.group, offsets)
+        self.send_commit(commit_request(&self.group, offsets)).await
+    }
+
+    /// Says that the record at `offset` failed, and goes on at the group's position, which is returned: the same offset
+    /// again, or a later one if the broker moved the record away. All before `offset` counts as done. Other brokers
+    /// than Ottla keep the position where it is. Records of this partition that were polled before come again.
+    /// `reason` is text of any length, of which 1000 bytes are sent.
+    ///
+    /// `Ok(None)` if the group has moved on without this member, or its position is elsewhere by now: the next poll
+    /// goes on there.
+    pub async fn nack(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        reason: &str,
+    ) -> Result<Option<i64>, ClientError> {
+        let key = (topic.to_owned(), partition);
+        let mut request = commit_request(&self.group, &BTreeMap::from([(key.clone(), offset)]));
+        let metadata = format!(
+            "!nack {}",
+            &reason[..reason.floor_char_boundary(MAX_REASON)]
+        );
+        for partition in request.topics.iter_mut().flat_map(|t| &mut t.partitions) {
+            partition.committed_metadata = Some(StrBytes::from_string(metadata.clone()));
+        }
+        match self.send_commit(request).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            // The position has passed the record, by another's hand.
+            Err(error) if error.broker_error() == Some(ResponseError::OffsetOutOfRange) => {
+                self.joined = false;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+        let wanted = Assignment::from([(topic.to_owned(), vec![partition])]);
+        let client = self.consumer.client();
+        let committed = async {
+            let node = self.membership.coordinator(client).await?;
+            fetch_committed(node, &self.group, Some(&wanted)).await
+        }
+        .await;
+        match committed {
+            Ok(committed) => {
+                let position = committed.get(&key).map_or(offset, |c| c.offset);
+                self.consumer.assign(topic, partition, position);
+                Ok(Some(position))
+            }
+            Err(error) if self.membership.may_repeat(&error) => {
+                self.joined = false;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn send_commit(&mut self, request: OffsetCommitRequest) -> Result<bool, ClientError> {
+        let request = request
             .with_generation_id_or_member_epoch(self.membership.generation)
             .with_member_id(self.membership.member_id.clone())
             .with_group_instance_id(self.membership.instance_id());

@@ -13,6 +13,20 @@ pub(super) async fn run(
     group: &str,
     printer: &mut Printer,
 ) -> anyhow::Result<()> {
+    let mut consumer = member(args, group).await?;
+    // Leaves on failure and on a signal too, so that the other members need not wait for the session to end.
+    let mut signals = Signals::listen()?;
+    let result = tokio::select! {
+        result = consume(args, printer, &mut consumer) => result,
+        _ = signals.next() => Ok(()),
+    };
+    let left = consumer.leave().await;
+    result?;
+    left.map_err(Into::into)
+}
+
+/// A member of the group, as the arguments want it.
+pub(super) async fn member(args: &ConsumeArgs, group: &str) -> anyhow::Result<GroupConsumer> {
     let reset = match args.start() {
         Start::Beginning => OffsetReset::Earliest,
         Start::End => OffsetReset::Latest,
@@ -33,16 +47,7 @@ pub(super) async fn run(
         reset,
         ..ConsumerOptions::default()
     };
-    let mut consumer = GroupConsumer::new(client, group, options);
-    // Leaves on failure and on a signal too, so that the other members need not wait for the session to end.
-    let mut signals = Signals::listen()?;
-    let result = tokio::select! {
-        result = consume(args, printer, &mut consumer) => result,
-        _ = signals.next() => Ok(()),
-    };
-    let left = consumer.leave().await;
-    result?;
-    left.map_err(Into::into)
+    Ok(GroupConsumer::new(client, group, options))
 }
 
 async fn consume(

@@ -1,5 +1,7 @@
-//! `ottla consume`: prints records.
+//! `ottla consume`: prints records, or runs a command for each.
 
+mod command;
+mod exec;
 mod format;
 mod group;
 mod partitions;
@@ -25,10 +27,18 @@ const HELP: &str = r#"A format is text with these in it: %t topic, %p partition,
 A place to start is beginning, end, an offset, -N for the last N of each partition, or @TIME as in @2026-01-31T12:00:00Z
 or @1769860800000. With --group it is beginning or end and counts for partitions without a committed offset.
 
+--exec hands the record's value to the standard input of `sh -c COMMAND`. OTTLA_TOPIC, OTTLA_PARTITION, OTTLA_OFFSET,
+OTTLA_TIMESTAMP (milliseconds) and OTTLA_KEY are in its environment; OTTLA_KEY is not set for a key that is null, has a zero byte or
+is longer than 64 KiB. Exit status 0: the record is processed, and committed. Any other: it failed. The broker is told so, with the
+last line of the command's standard error as the reason, and the group goes on where the broker says: with this record again, or, when
+it was moved to the dead letter queue, with the next one. Only processed records count for --max-messages. At Ctrl-C the
+command that runs may end first; a second Ctrl-C ends it.
+
 Examples:
   ottla consume orders --offset beginning --exit-eof
   ottla consume orders -o -10 -f '%p@%o %k=%s\n'
-  ottla consume orders --group billing"#;
+  ottla consume orders --group billing
+  ottla consume orders --group billing --exec ./bill.sh"#;
 
 /// Reads records.
 #[derive(Debug, Args)]
@@ -69,6 +79,14 @@ pub struct ConsumeArgs {
     /// Print JSON, a line for each record
     #[arg(long)]
     json: bool,
+    /// Run this shell command for each record, and commit those for which it exits with 0 (see below)
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        requires = "group",
+        conflicts_with_all = ["format", "json"]
+    )]
+    exec: Option<String>,
     /// Leave out records of open and aborted transactions
     #[arg(long)]
     read_committed: bool,
@@ -101,6 +119,7 @@ pub async fn run(mut args: ConsumeArgs) -> anyhow::Result<()> {
     }
     let mut printer = Printer::new(&args);
     match &args.group {
+        Some(group) if args.exec.is_some() => exec::run(&args, group).await,
         Some(group) => group::run(&args, group, &mut printer).await,
         None => partitions::run(&args, &mut printer).await,
     }
