@@ -306,8 +306,34 @@ async def goes_on_over_sigterm_and_restart():
     await goes_on_over("terminate")
 
 
+async def moves_what_it_nacks():
+    await with_admin(lambda admin: admin.create_topics([NewTopic("nacked", 1, 1)]))
+    await fill("nacked", 5)
+    partition = TopicPartition("nacked", 0)
+    got = []
+    async with consumer("nacked", group_id="billing") as c:
+
+        async def all_committed():
+            for record in (await c.getmany(timeout_ms=200)).get(partition, []):
+                got.append(record.offset)
+                if record.value == b"2":
+                    await c.commit({partition: OffsetAndMetadata(record.offset, "!nack cannot read 2")})
+                    c.seek(partition, await c.committed(partition))
+                    break
+                await c.commit({partition: record.offset + 1})
+            return await c.committed(partition) == 5
+
+        await until(all_committed, "the end of the partition")
+    equal(got, [0, 1, 2, 2, 2, 3, 4])
+
+
+# Against a broker that has dead letters: run where it is named.
+NAMED = [moves_what_it_nacks]
+
+
 async def main():
     for check in (
+        *(check for check in NAMED if check.__name__ in sys.argv[2:]),
         creates_topics_and_describes_them,
         produces_and_consumes_with_every_codec,
         seeks_by_offset_and_by_time,

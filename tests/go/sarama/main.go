@@ -463,7 +463,59 @@ func goesOnOver(how string) func() {
 	}
 }
 
+// A member that nacks what it cannot handle. Sarama cannot seek in a session: the next one begins at the group's position.
+type nacker struct {
+	got []int64
+}
+
+func (n *nacker) Setup(sarama.ConsumerGroupSession) error   { return nil }
+func (n *nacker) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+
+func (n *nacker) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
+	for received := range claim.Messages() {
+		n.got = append(n.got, received.Offset)
+		if string(received.Value) == "2" {
+			// The one sets what lies ahead of the position, the other what does not.
+			session.MarkOffset(received.Topic, received.Partition, received.Offset, "!nack cannot read 2")
+			session.ResetOffset(received.Topic, received.Partition, received.Offset, "!nack cannot read 2")
+			session.Commit()
+			return nil
+		}
+		session.MarkMessage(received, "")
+		session.Commit()
+		if received.Offset == 4 {
+			return nil
+		}
+	}
+	return nil
+}
+
+func movesWhatItNacks() {
+	a := admin()
+	defer a.Close()
+	Must(a.CreateTopic("nacked", &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false))
+	fill("nacked", 5, 1)
+	c := config()
+	c.Consumer.Offsets.AutoCommit.Enable = false
+	group := Get(sarama.NewConsumerGroup(brokers, "billing", c))
+	defer group.Close()
+	n := &nacker{}
+	Until("the end of the partition", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		Must(group.Consume(ctx, []string{"nacked"}, n))
+		offsets := Get(a.ListConsumerGroupOffsets("billing", map[string][]int32{"nacked": {0}}))
+		return offsets.GetBlock("nacked", 0).Offset == 5
+	})
+	Equal(n.got, []int64{0, 1, 2, 2, 2, 3, 4}, "offsets")
+}
+
 func main() {
+	// Against a broker that has dead letters: run where it is named.
+	if len(os.Args) > 2 && os.Args[2] == "moves_what_it_nacks" {
+		RunAll([]Check{{"moves_what_it_nacks", movesWhatItNacks}})
+		return
+	}
 	RunAll([]Check{
 		{"creates_grows_and_deletes_topics", createsTopics},
 		{"produces_and_consumes_with_every_codec", everyCodec},

@@ -271,7 +271,7 @@ fn free_port() -> u16 {
 }
 
 /// `$OTTLA_BIN`, or the binary of this workspace, built now in the profile of the tests.
-fn ottla_binary() -> &'static Path {
+pub fn ottla_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         if let Some(given) = std::env::var_os("OTTLA_BIN") {

@@ -56,7 +56,7 @@ fn report(client: Client) -> &'static Report {
 }
 
 /// The program that runs a client's checks.
-fn command(client: Client) -> Command {
+pub fn program(client: Client) -> Command {
     match client {
         Client::ConfluentKafka => python("confluent_driver.py"),
         Client::Aiokafka => python("aiokafka_driver.py"),
@@ -78,7 +78,8 @@ pub fn worker(client: Client) -> Command {
     }
 }
 
-fn python(script: &str) -> Command {
+/// A script of tests/python, run by the Python that has the clients.
+pub fn python(script: &str) -> Command {
     let mut command = Command::new(installed("python/bin/python", "python"));
     command.arg(repository().join("tests/python").join(script));
     command
@@ -112,7 +113,7 @@ fn node(script: &str) -> Command {
 fn run(client: Client) -> Report {
     let mut broker = Broker::start();
     let errors = cache().join(format!("driver-{client:?}.log"));
-    let mut child = command(client)
+    let mut child = program(client)
         .arg(broker.bootstrap())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

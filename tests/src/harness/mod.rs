@@ -4,8 +4,8 @@ mod broker;
 mod driver;
 mod tools;
 
-pub use broker::{Broker, Target};
-pub use driver::{Client, check, checks_of, worker};
+pub use broker::{Broker, Target, ottla_binary};
+pub use driver::{Client, check, checks_of, program, python, worker};
 pub use tools::{Finished, kafka_tool, kcat, run};
 
 use std::path::{Path, PathBuf};

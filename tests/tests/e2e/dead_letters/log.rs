@@ -52,7 +52,8 @@ pub fn fill(
         .expect("all records are acknowledged");
 }
 
-fn make(broker: &Broker, topic: &str, partitions: i32) {
+/// Makes `topic`.
+pub fn make(broker: &Broker, topic: &str, partitions: i32) {
     use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
     let admin: AdminClient<_> = ClientConfig::new()
         .set("bootstrap.servers", broker.bootstrap())

@@ -4,5 +4,9 @@
 mod crash_loops;
 mod false_alarms;
 mod log;
+mod nack_loops;
+mod nacker;
+mod redrives;
+mod retries;
 mod snippets;
 mod worker;
