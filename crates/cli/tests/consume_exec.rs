@@ -124,3 +124,15 @@ async fn at_ctrl_c_the_command_ends_first_and_its_record_is_committed() {
     let mut connection = broker.connect().await;
     assert_eq!(committed(&mut connection, "kitchen", "orders").await, 1);
 }
+
+#[tokio::test]
+async fn a_closed_pipe_behind_the_command_is_no_failure_of_its_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Served::start(dir.path());
+    filled(&broker);
+    let ended = broker.run(&[&BEGINNING[..], &["--exec", "kill -PIPE $$"]].concat());
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(text(&ended.stderr).contains("SIGPIPE"), "{ended:?}");
+    let mut connection = broker.connect().await;
+    assert_eq!(committed(&mut connection, "kitchen", "orders").await, -1);
+}

@@ -81,6 +81,10 @@ pub(super) async fn finish(mut child: Child, record: &ConsumedRecord) -> io::Res
             fed = &mut feed => { fed?; work.await? }
         }
     };
+    if lost_its_reader(status) {
+        let told = "nobody reads the command's output any more (SIGPIPE); its record is not counted as failed";
+        return Err(io::Error::other(told));
+    }
     Ok(match status.success() {
         true => Outcome::Done,
         false => Outcome::Failed {
@@ -107,6 +111,20 @@ async fn work(
         result?;
     }
     Ok(status)
+}
+
+/// Whether a closed pipe ended it, as in `ottla consume ... | head`: then every record would fail. A shell reports its
+/// command's signal as 128 and the number.
+#[cfg(unix)]
+fn lost_its_reader(status: ExitStatus) -> bool {
+    const SIGPIPE: i32 = 13;
+    std::os::unix::process::ExitStatusExt::signal(&status) == Some(SIGPIPE)
+        || status.code() == Some(128 + SIGPIPE)
+}
+
+#[cfg(not(unix))]
+fn lost_its_reader(_: ExitStatus) -> bool {
+    false
 }
 
 fn describe(status: ExitStatus) -> String {
