@@ -24,7 +24,8 @@ RUN groupadd --system --gid 1000 ottla \
  && chown ottla:ottla /data
 USER ottla
 VOLUME /data
-EXPOSE 9092 19092
+# Kafka's protocol, HTTP (which 9092 answers as well), Kafka's protocol for other containers.
+EXPOSE 9092 9644 19092
 # Asks the broker itself, over the protocol that clients use.
 HEALTHCHECK --interval=2s --timeout=3s --start-period=2s --retries=5 \
   CMD ["ottla", "topic", "list", "--bootstrap-server", "127.0.0.1:9092"]

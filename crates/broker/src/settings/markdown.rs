@@ -11,7 +11,9 @@ const HEAD: &str = "\
 Made from the table in `crates/broker/src/settings/table`; change it there, then run
 `UPDATE=1 cargo test -p ottla-broker settings_page`.
 
-Names are Kafka's; Ottla's own start with `ottla.`. A name that is in no table is warned of and ignored. The column *change* says
+Names are Kafka's; Ottla's own start with `ottla.`. A name that is in no table is warned of and ignored. In the
+environment `num.partitions` is `OTTLA_NUM_PARTITIONS`, and `ottla.durability` `OTTLA_DURABILITY` (one `_` for a dot, two for a `_`,
+three for a `-`). The column *change* says
 when a broker setting takes a new value: *start* when the broker starts, *any time* also while it runs (`kafka-configs --alter`).
 Topic settings change at any time. Settings of dead letters (`dlq.`) exist for the broker, for topics and for groups, with the same
 names: what a group sets goes before what the topic sets, and that before the broker (`kafka-configs --entity-type groups`);

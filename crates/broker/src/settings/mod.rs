@@ -38,6 +38,11 @@ pub struct SettingsError {
     pub reason: String,
 }
 
+/// Whether there is a broker setting of this name, with or without effect.
+pub fn is_broker_setting(name: &str) -> bool {
+    table::broker_setting(name).is_some()
+}
+
 /// What a broker is started with: where the data is, and every setting given by file, environment, flags, as `name -> value`
 /// in Kafka's names. Parsed and checked by [`Settings::new`].
 #[derive(Debug, Clone)]

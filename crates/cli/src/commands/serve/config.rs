@@ -1,17 +1,21 @@
-//! From flags and files to the broker's settings.
+//! From flags, environment and files to the broker's settings.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use ottla_broker::settings::{BrokerConfig, properties};
 
-use super::{Durability, ServeArgs};
+use super::{Durability, ServeArgs, environment};
 
 const DEFAULT_PORT: u16 = 9092;
 const DEFAULT_HOST: &str = "127.0.0.1";
 
-pub(super) fn broker_config(args: &ServeArgs) -> anyhow::Result<BrokerConfig> {
+pub(super) fn broker_config(
+    args: &ServeArgs,
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> anyhow::Result<BrokerConfig> {
     let mut values = match &args.config {
         None => BTreeMap::new(),
         Some(path) => {
@@ -21,6 +25,7 @@ pub(super) fn broker_config(args: &ServeArgs) -> anyhow::Result<BrokerConfig> {
                 .with_context(|| format!("cannot read the configuration {}", path.display()))?
         }
     };
+    values.extend(environment::settings(variables));
     if let Some(durability) = args.durability {
         let value = match durability {
             Durability::Disk => "disk",
@@ -78,9 +83,14 @@ mod tests {
     use crate::args::{Cli, Command};
 
     fn config(args: &[&str]) -> anyhow::Result<BrokerConfig> {
+        config_in(&[], args)
+    }
+
+    fn config_in(variables: &[(&str, &str)], args: &[&str]) -> anyhow::Result<BrokerConfig> {
         let args = ["ottla", "serve"].iter().chain(args);
+        let variables = variables.iter().map(|(n, v)| (n.into(), v.into()));
         match Cli::parse_from(args).command {
-            Command::Serve(args) => broker_config(&args),
+            Command::Serve(args) => broker_config(&args, variables),
             _ => unreachable!("the command is serve"),
         }
     }
@@ -112,6 +122,23 @@ mod tests {
         assert_eq!(given.values["ottla.durability"], "os");
         let given = config(&["--http-port", "off"]).unwrap();
         assert_eq!(given.values["http.port"], "off");
+    }
+
+    #[test]
+    fn the_environment_goes_before_the_file_and_flags_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("server.properties");
+        std::fs::write(&file, "dlq.mode=off\ndlq.max.attempts=7\n").unwrap();
+        let variables = [("OTTLA_DLQ_MODE", "enforce"), ("OTTLA_DURABILITY", "os")];
+        let file = ["--config", file.to_str().unwrap()];
+        let given = config_in(&variables, &file).unwrap();
+        assert_eq!(given.values["dlq.mode"], "enforce");
+        assert_eq!(given.values["dlq.max.attempts"], "7");
+        assert_eq!(given.values["ottla.durability"], "os");
+        let flags = ["--durability", "disk", "-o", "dlq.mode=detect"];
+        let given = config_in(&variables, &flags).unwrap();
+        assert_eq!(given.values["dlq.mode"], "detect");
+        assert_eq!(given.values["ottla.durability"], "disk");
     }
 
     #[test]

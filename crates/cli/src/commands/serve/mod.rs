@@ -2,6 +2,7 @@
 
 mod banner;
 mod config;
+mod environment;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +17,7 @@ use crate::signals::{Signals, Stop};
 use crate::talk::say;
 
 const HELP: &str = "\
-Of several sources the later wins: --config, then --port, --host, --http-port and --durability, then --override.
+Of several sources the later wins: --config, then the environment (OTTLA_NUM_PARTITIONS=3), then --port, --host, --http-port and --durability, then --override.
 
 Examples:
   ottla serve
@@ -72,7 +73,7 @@ fn http_port(text: &str) -> Result<String, String> {
 
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     logging::start("info", args.log_format);
-    let config = config::broker_config(&args)?;
+    let config = config::broker_config(&args, std::env::vars_os())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(usize::from(args.threads))
         .enable_all()
