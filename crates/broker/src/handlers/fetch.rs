@@ -7,6 +7,7 @@ use ottla_codec::ResponseError;
 use ottla_codec::fetch::{FetchPartition, FetchResponse, FetchTopic};
 use ottla_codec::messages::FetchRequest;
 use ottla_storage::{FileSlice, Partition, Topics};
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::context::RequestContext;
@@ -151,7 +152,7 @@ struct Found {
     /// Something that the reader must hear of at once.
     urgent: bool,
     /// What owners of partitions are served, told when it is answered.
-    served: Vec<Noted>,
+    served: SmallVec<[Noted; 4]>,
     /// As gates were before it was read.
     gates: u64,
     /// When records of retry topics are due that are not yet, milliseconds since the Unix epoch.
@@ -166,7 +167,7 @@ impl Fetch {
             partitions: Vec::with_capacity(self.targets.len()),
             bytes: 0,
             urgent: false,
-            served: Vec::new(),
+            served: SmallVec::new(),
             gates: self.broker.dead_letters.watches.changes(),
             due_ms: None,
         };
