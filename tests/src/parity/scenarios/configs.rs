@@ -375,6 +375,11 @@ pub async fn group_configs(both: &mut Both) -> anyhow::Result<()> {
     ] {
         both.call::<IncrementalAlterConfigsRequest>(step, v, |_| change(GROUP, name, configs))
             .await;
+        // Kafka answers a change before it shows it.
+        both.eventually::<DescribeConfigsRequest>(step, 4, |_| {
+            describe(GROUP, &group, Some(shown))
+        })
+        .await;
         both.call_in_each_version::<DescribeConfigsRequest>(step, |_, _| {
             describe(GROUP, &group, Some(shown))
         })
@@ -396,8 +401,10 @@ pub async fn group_configs(both: &mut Both) -> anyhow::Result<()> {
             ])
         })
         .await;
-        both.call::<DescribeConfigsRequest>(step, 4, |_| describe(GROUP, &group, Some(shown)))
-            .await;
+        both.eventually::<DescribeConfigsRequest>(step, 4, |_| {
+            describe(GROUP, &group, Some(shown))
+        })
+        .await;
     }
     Ok(())
 }
