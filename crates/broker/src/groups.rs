@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use ottla_codec::ResponseError;
 use ottla_coordinator::groups::{
-    Event, GroupConfig, GroupCoordinator, GroupEffects, Reply, TimerKey,
+    Event, GroupConfig, GroupCoordinator, GroupEffects, OffsetResults, Reply, TimerKey,
 };
 use ottla_coordinator::producers::ProducerIds;
 use ottla_coordinator::timers::TimerQueue;
@@ -351,6 +351,13 @@ impl Shared {
             }
             self.set_timers(inner, effects.timers);
         }
+    }
+}
+
+/// Writes results into an answer's error codes, those that say already what is wrong left out; in the request's order.
+pub(crate) fn fill_in<'a>(codes: impl Iterator<Item = &'a mut i16>, results: &OffsetResults) {
+    for (code, result) in codes.filter(|code| **code == 0).zip(results) {
+        *code = error_code(result);
     }
 }
 

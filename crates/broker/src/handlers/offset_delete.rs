@@ -10,7 +10,7 @@ use ottla_coordinator::groups::{
 };
 
 use crate::context::RequestContext;
-use crate::groups::error_code;
+use crate::groups::fill_in;
 use crate::reply::Reply;
 
 /// Handles one request.
@@ -75,13 +75,7 @@ fn with_results(
     mut response: OffsetDeleteResponse,
     results: OffsetResults,
 ) -> OffsetDeleteResponse {
-    let open = response
-        .topics
-        .iter_mut()
-        .flat_map(|t| &mut t.partitions)
-        .filter(|p| p.error_code == 0);
-    for (partition, result) in open.zip(results) {
-        partition.error_code = error_code(&result);
-    }
+    let partitions = response.topics.iter_mut().flat_map(|t| &mut t.partitions);
+    fill_in(partitions.map(|p| &mut p.error_code), &results);
     response
 }
