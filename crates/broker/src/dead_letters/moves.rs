@@ -13,9 +13,7 @@ use ottla_coordinator::groups::{Event as GroupEvent, PartitionId};
 use ottla_dlq::event::{DeadRecord, Destination, Event, Move};
 use ottla_dlq::headers::{self, Failure};
 use ottla_dlq::redrive::retry_topics;
-use ottla_storage::{
-    AppendContext, AppendError, Commit, MetaOp, Op, Partition, ReadError, TopicId,
-};
+use ottla_storage::{AppendContext, AppendError, Commit, Op, Partition, ReadError, TopicId};
 
 use super::{DeadLetters, Outcome, alerts, gate, names};
 use crate::clock::wall_ms;
@@ -153,7 +151,7 @@ impl Shared {
         }];
         ops.push(Op::Meta(crate::groups::meta_op(advance)));
         let rows = planned.ops.iter().cloned().map(super::policy::meta_op);
-        ops.extend(rows.map(|op: MetaOp| Op::Meta(op)));
+        ops.extend(rows.map(Op::Meta));
         let (_, commit) = self
             .store
             .commit_all(ops)

@@ -17,22 +17,9 @@ pub(crate) use service::{Change, Redrives, change};
 pub(crate) use start::start;
 
 use ottla_dlq::StoreOp;
-use ottla_storage::{MetaOp, Op, Tree};
+use ottla_storage::Op;
 
-fn meta_op(op: StoreOp) -> MetaOp {
-    let tree = Tree::DeadLetters;
-    match op {
-        StoreOp::Put { key, value } => MetaOp::Put {
-            tree,
-            key: key.into(),
-            value: value.into(),
-        },
-        StoreOp::Delete { key } => MetaOp::Delete {
-            tree,
-            key: key.into(),
-        },
-    }
-}
+use super::policy::meta_op;
 
 fn op(op: StoreOp) -> Op {
     Op::Meta(meta_op(op))
