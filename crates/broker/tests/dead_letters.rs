@@ -191,6 +191,29 @@ async fn nacks_that_make_no_sense_are_refused_and_change_nothing() {
 }
 
 #[tokio::test]
+async fn a_queue_that_does_not_take_the_record_holds_the_group_until_it_does() {
+    let (running, mut connection) = with_records(&[], 2).await;
+    create_topic(&mut connection, "t.dlq", 1, &[("max.message.bytes", "100")]).await;
+    let mut member = member(&running, "g", "t", &[0]).await;
+    let not_its_own = member.commit(1, 1, "!dead").await;
+    assert_eq!(not_its_own, ResponseError::InvalidRequest.code());
+    assert_eq!(member.commit(0, 1, "").await, OK);
+    let unavailable = ResponseError::CoordinatorNotAvailable.code();
+    assert_eq!(member.commit(0, 1, "!dead").await, unavailable);
+    assert_eq!(member.position(0).await, 1);
+    assert_eq!(queue(&mut connection, 0).await, []);
+
+    // It has as many partitions as its source now, and its own settings still.
+    assert_eq!(queue(&mut connection, 1).await, []);
+    alter(&mut connection, "t.dlq", "max.message.bytes", "100000").await;
+    let long = Duration::from_secs(60);
+    let moved = fetch(&mut connection, "t.dlq", 0, 0, long).await.unwrap();
+    assert_eq!(moved.len(), 1);
+    assert_eq!(moved[0].value.as_deref(), Some(b"r1".as_slice()));
+    assert_eq!(member.position(0).await, 2);
+}
+
+#[tokio::test]
 async fn a_simple_consumer_nacks_without_membership() {
     let (_running, mut connection) = with_records(&[("dlq.max.attempts", "2")], 1).await;
     for position in [0, 1] {

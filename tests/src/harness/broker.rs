@@ -215,9 +215,14 @@ impl Broker {
         self.dir.path().join("broker.log")
     }
 
-    fn log_tail(&self) -> String {
+    /// What it has said so far, in all its lives.
+    pub fn log(&self) -> String {
         let log = fs::read(self.log_file()).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    fn log_tail(&self) -> String {
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(60)..].join("\n")
     }

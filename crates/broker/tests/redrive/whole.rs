@@ -9,7 +9,7 @@ use ottla_codec::records::Record;
 use ottla_dlq::headers::REDRIVE_COUNT;
 
 use crate::fixture::*;
-use crate::support::fetch_request;
+use crate::support::{alter, fetch_request};
 
 fn kinds_of_records() -> Vec<Record> {
     let with_headers = |headers| Record {
@@ -183,25 +183,4 @@ async fn a_purge_deletes_what_is_selected_and_a_dry_run_nothing() {
         values(&read(&mut connection, "orders", 0).await),
         ["4", "5", "6", "7", "8", "9"]
     );
-}
-
-async fn alter(connection: &mut ottla_client::Connection, topic: &str, setting: &str, to: &str) {
-    use ottla_codec::StrBytes;
-    use ottla_codec::messages::IncrementalAlterConfigsRequest;
-    use ottla_codec::messages::incremental_alter_configs_request::{
-        AlterConfigsResource, AlterableConfig,
-    };
-    let text = |s: &str| StrBytes::from_string(s.to_owned());
-    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![
-        AlterConfigsResource::default()
-            .with_resource_type(2)
-            .with_resource_name(text(topic))
-            .with_configs(vec![
-                AlterableConfig::default()
-                    .with_name(text(setting))
-                    .with_value(Some(text(to))),
-            ]),
-    ]);
-    let answer = connection.call(1, &request).await.unwrap();
-    assert_eq!(answer.responses[0].error_code, 0);
 }

@@ -78,6 +78,27 @@ pub async fn create(connection: &mut Connection, topic: &str) {
     assert!(!response.topics[0].partitions.is_empty());
 }
 
+/// Sets one setting of a topic.
+pub async fn alter(connection: &mut Connection, topic: &str, setting: &str, to: &str) {
+    use member::text;
+    use ottla_codec::messages::IncrementalAlterConfigsRequest;
+    use ottla_codec::messages::incremental_alter_configs_request::{
+        AlterConfigsResource, AlterableConfig,
+    };
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![
+        AlterConfigsResource::default()
+            .with_resource_type(2)
+            .with_resource_name(text(topic))
+            .with_configs(vec![
+                AlterableConfig::default()
+                    .with_name(text(setting))
+                    .with_value(Some(text(to))),
+            ]),
+    ]);
+    let answer = connection.call(1, &request).await.unwrap();
+    assert_eq!(answer.responses[0].error_code, 0);
+}
+
 pub fn batch(values: &[&'static str]) -> Bytes {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

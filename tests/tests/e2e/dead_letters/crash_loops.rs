@@ -155,4 +155,18 @@ fn detection_alone_reports_and_moves_nothing() {
     crew.run_until_deaths(5, LIMIT);
     drop(crew);
     check_queue(&broker, &plan, &[]);
+    // Once, with where, who died, and what to look at.
+    let log = broker.log();
+    let suspects: Vec<&str> = log
+        .lines()
+        .filter(|l| l.contains("seems to fail"))
+        .collect();
+    let [line] = suspects[..] else {
+        panic!("one warning is expected: {suspects:?}");
+    };
+    let place = format!("{}-0 from offset ", plan.topic);
+    let next = format!("ottla dlq show {}", plan.topic);
+    for part in [place.as_str(), "members that died there: worker-", &next] {
+        assert!(line.contains(part), "{part:?} is missing: {line}");
+    }
 }
