@@ -40,9 +40,16 @@ pub(crate) enum Speaks {
 }
 
 impl Acceptor {
-    /// Accepts connections of `listener` until the broker stops.
+    /// Accepts connections of `listener` until the broker stops. The system keeps those that come before the broker is open;
+    /// the port of HTTP, which says so, is open from the start.
     pub async fn run(self, name: Arc<str>, listener: TcpListener, speaks: Speaks) {
         let shutdown = self.broker.shutdown.clone();
+        if speaks == Speaks::Kafka {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.broker.open.cancelled() => {}
+            }
+        }
         loop {
             let accepted = tokio::select! {
                 biased;

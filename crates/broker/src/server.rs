@@ -71,6 +71,14 @@ pub struct Broker {
 impl Broker {
     /// Opens the data directory, recovers, listens. Ready for clients when this returns.
     pub async fn start(config: BrokerConfig) -> Result<Broker, StartError> {
+        let broker = Broker::start_closed(config).await?;
+        broker.open();
+        Ok(broker)
+    }
+
+    /// As [`start`](Broker::start), but nobody is served before [`open`](Broker::open): who connects to a listener waits,
+    /// and the HTTP port says on `/readyz` that it is not yet time.
+    pub async fn start_closed(config: BrokerConfig) -> Result<Broker, StartError> {
         let settings = Arc::new(Settings::new(&config)?);
         let configured = listeners::configured(&config.values)?;
         // The port first: a port that is taken is the likelier mistake, and nothing is opened for it.
@@ -103,6 +111,7 @@ impl Broker {
             cluster,
             fetch_sessions: FetchSessions::default(),
             metrics: Metrics::default(),
+            open: CancellationToken::new(),
             shutdown: CancellationToken::new(),
         });
         state.redrives.load(&state.store)?;
@@ -129,6 +138,16 @@ impl Broker {
             listeners,
             http_address,
         })
+    }
+
+    /// Serves clients from now on.
+    pub fn open(&self) {
+        self.state.open.cancel();
+    }
+
+    /// The node's id.
+    pub fn node_id(&self) -> i32 {
+        self.state.cluster.node_id
     }
 
     /// The address of the HTTP port; `None` if there is none.

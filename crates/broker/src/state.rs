@@ -35,6 +35,8 @@ pub(crate) struct BrokerState {
     pub fetch_sessions: FetchSessions,
     /// What is counted.
     pub metrics: Metrics,
+    /// Cancelled when clients are to be served: what a broker makes before is not seen half made.
+    pub open: CancellationToken,
     /// Cancelled when the broker stops: waits of requests and background tasks end then.
     pub shutdown: CancellationToken,
 }

@@ -18,12 +18,15 @@ pub(super) async fn healthz(State(shared): State<Shared>) -> Response {
     }
 }
 
-/// 200 while requests are taken: from the first moment, since the port opens when the data is recovered, until the
-/// broker stops.
+/// 200 while clients are served: from when the first topics are made, the data being recovered before the port opens, until
+/// the broker stops.
 pub(super) async fn readyz(State(shared): State<Shared>) -> Response {
-    match shared.broker.shutdown.is_cancelled() {
-        false => ok(),
-        true => ApiError::unavailable("the broker is stopping").into_response(),
+    if shared.broker.shutdown.is_cancelled() {
+        return ApiError::unavailable("the broker is stopping").into_response();
+    }
+    match shared.broker.open.is_cancelled() {
+        true => ok(),
+        false => ApiError::unavailable("the first topics are being made").into_response(),
     }
 }
 

@@ -182,6 +182,8 @@ pub fn serve_by(program: &Path, data_dir: &Path) -> Command {
     command
         .args(["serve", "--port", "0", "--data-dir"])
         .arg(data_dir)
+        // What is for programs is read where a test asks for it.
+        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .env("RUST_LOG", "info");
     command

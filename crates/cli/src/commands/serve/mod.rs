@@ -1,8 +1,10 @@
 //! `ottla serve`: runs a broker until it is told to stop.
 
+mod announce;
 mod banner;
 mod config;
 mod environment;
+mod ports;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,13 +17,15 @@ use crate::args::name_value;
 use crate::logging::{self, LogFormat};
 use crate::signals::{Signals, Stop};
 use crate::talk::say;
+use announce::Announce;
+use ports::PortFile;
 
 const HELP: &str = "\
 Of several sources the later wins: --config, then the environment (OTTLA_NUM_PARTITIONS=3), then --port, --host, --http-port and --durability, then --override.
 
 Examples:
   ottla serve
-  ottla serve --port 0 --data-dir /tmp/scratch --durability os
+  ottla serve --port 0 --port-file broker.port --data-dir /tmp/scratch --durability os
   ottla serve --host 0.0.0.0 --override advertised.listeners=PLAINTEXT://broker.example:9092";
 
 /// Runs a broker.
@@ -52,6 +56,13 @@ pub struct ServeArgs {
     /// How log lines look; what is logged is set by the environment variable RUST_LOG
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
+    /// File for the first listener's port, written when the broker is ready and removed when it stops; all addresses, in
+    /// JSON, if its name ends in .json
+    #[arg(long, value_name = "FILE")]
+    port_file: Option<PathBuf>,
+    /// Say on standard output that the broker is ready, in the words that tools for this one wait for
+    #[arg(long, value_enum, env = "OTTLA_ANNOUNCE", hide_short_help = true)]
+    announce: Option<Announce>,
     /// Threads that serve connections
     #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
@@ -82,13 +93,23 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         // Before the broker starts, so that a signal during recovery is heeded too.
         let mut signals = Signals::listen().context("cannot listen for signals")?;
+        let mut port_file = args.port_file.map(PortFile::claim).transpose()?;
         let broker = tokio::select! {
             started = Broker::start(config) => started?,
             stop = signals.next() => return Ok(stop.exit_code()),
         };
+        if let Some(file) = &mut port_file {
+            file.write(&broker)?;
+        }
         say!("{}", banner::render(&banner::facts(&broker)).trim_end());
+        ports::print(&broker);
+        if let Some(announce) = args.announce {
+            ports::say_to_programs(&announce.lines(broker.node_id()));
+        }
         let stop = signals.next().await;
         say!("Stopping on {}; once more to stop at once.", stop.name());
+        // From here on nobody is to be sent to it.
+        drop(port_file);
         shut_down(broker, signals).await
     })
 }
