@@ -384,6 +384,7 @@ pub(crate) fn meta_op(op: StoreOp) -> MetaOp {
         ottla_coordinator::Tree::Groups => Tree::Groups,
         ottla_coordinator::Tree::Offsets => Tree::Offsets,
         ottla_coordinator::Tree::Producers => Tree::Producers,
+        ottla_coordinator::Tree::Transactions => Tree::Transactions,
     };
     match op {
         StoreOp::Put { tree, key, value } => MetaOp::Put {

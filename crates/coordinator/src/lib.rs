@@ -8,6 +8,7 @@
 pub mod groups;
 pub mod producers;
 pub mod timers;
+pub mod transactions;
 
 /// The time of an event, both clocks, in milliseconds.
 ///
@@ -50,6 +51,8 @@ pub enum Tree {
     Offsets,
     /// The next producer id and the like.
     Producers,
+    /// Transactions: key is the transactional id's bytes.
+    Transactions,
 }
 
 /// What an event causes: `ops` are committed atomically, then `replies` go out, and `timers` replace those with the same key.

@@ -35,6 +35,8 @@ pub enum Tree {
     Configs,
     /// State of dead letters: what groups failed on, redrives.
     DeadLetters,
+    /// Transactional ids.
+    Transactions,
 }
 
 /// A change of a small tree.

@@ -34,6 +34,7 @@ pub(crate) fn tree_id(tree: Tree) -> TreeId {
         Tree::Producers => 3,
         Tree::Configs => 4,
         Tree::DeadLetters => 5,
+        Tree::Transactions => 6,
     }
 }
 
