@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use ottla_client::{Client, ClientError, ClientOptions};
 
-use crate::commands::{check, completions, consume, dlq, group, produce, serve, topic};
+use crate::commands::{check, completions, consume, dlq, group, kafka, produce, serve, topic};
 
 /// A message broker that speaks Kafka's protocol, and a client for any such broker.
 #[derive(Debug, Parser)]
@@ -35,6 +35,8 @@ pub enum Command {
     /// Look at dead letters, move them back, delete them
     #[command(subcommand)]
     Dlq(dlq::DlqCommand),
+    /// Run one of Kafka's command line tools: `ottla kafka topics --bootstrap-server localhost:9092 --list`
+    Kafka(kafka::KafkaArgs),
     /// Verify a data directory that no broker uses
     Check(check::CheckArgs),
     /// Print a shell's completion script
@@ -107,8 +109,9 @@ mod tests {
             .filter(|command| command.get_arguments().all(|arg| arg.get_id() != "json"))
             .map(|command| command.get_name().to_owned())
             .collect();
-        // One says all it has in its log (--log-format json), one prints nothing but JSON, one prints a script.
-        assert_eq!(lacking, ["serve", "export", "completions"]);
+        // One says all it has in its log (--log-format json), one prints nothing but JSON, one prints what Kafka's tools
+        // print, one prints a script.
+        assert_eq!(lacking, ["serve", "export", "kafka", "completions"]);
     }
 
     /// The commands that have none below them.

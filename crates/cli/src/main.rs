@@ -22,6 +22,9 @@ use args::{Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Some(code) = commands::kafka::run_if_called_as_a_tool() {
+        return code;
+    }
     // Exits with 2 on a usage error, as clap does by itself.
     let cli = Cli::parse();
     failure::exit_code(run(cli.command))
@@ -31,6 +34,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         // The one command that lasts and has work for several threads.
         Command::Serve(args) => commands::serve::run(args),
+        Command::Kafka(args) => Ok(commands::kafka::run(&args)),
         Command::Check(args) => commands::check::run(&args),
         Command::Completions(args) => commands::completions::run(&args),
         Command::Topic(command) => client(commands::topic::run(command)),

@@ -5,6 +5,7 @@ pub mod completions;
 pub mod consume;
 pub mod dlq;
 pub mod group;
+pub mod kafka;
 pub mod produce;
 pub mod serve;
 pub mod topic;

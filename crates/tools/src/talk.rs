@@ -1,0 +1,19 @@
+//! Lines to stdout and stderr. As with Java's `System.out`, nobody hears of a reader that went away (`println!` would panic).
+
+/// Prints a line to stdout.
+macro_rules! print_line {
+    ($($arg:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($arg)*);
+    }};
+}
+pub(crate) use print_line;
+
+/// Prints a line to stderr.
+macro_rules! say {
+    ($($arg:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($arg)*);
+    }};
+}
+pub(crate) use say;
