@@ -73,6 +73,22 @@ first_errors! {
         [r.error_code].into_iter().chain(partitions.map(|p| p.error_code))
     };
     DescribeClusterResponse: |r| [r.error_code];
+    ElectLeadersResponse: |r| {
+        let partitions = r.replica_election_results.iter().flat_map(|t| &t.partition_result);
+        [r.error_code].into_iter().chain(partitions.map(|p| p.error_code))
+    };
+    AlterPartitionReassignmentsResponse: |r| {
+        let partitions = r.responses.iter().flat_map(|t| &t.partitions);
+        [r.error_code].into_iter().chain(partitions.map(|p| p.error_code))
+    };
+    ListPartitionReassignmentsResponse: |r| [r.error_code];
+    AlterReplicaLogDirsResponse: |r| r.results.iter().flat_map(|t| &t.partitions).map(|p| p.error_code);
+    DescribeQuorumResponse: |r| {
+        let partitions = r.topics.iter().flat_map(|t| &t.partitions);
+        [r.error_code].into_iter().chain(partitions.map(|p| p.error_code))
+    };
+    UpdateFeaturesResponse: |r| [r.error_code].into_iter().chain(r.results.iter().map(|f| f.error_code));
+    UnregisterBrokerResponse: |r| [r.error_code];
     ListConfigResourcesResponse: |r| [r.error_code];
     DescribeTopicPartitionsResponse: |r| {
         r.topics.iter().flat_map(|t| [t.error_code].into_iter().chain(t.partitions.iter().map(|p| p.error_code)))

@@ -20,6 +20,7 @@ mod context;
 mod dispatch;
 mod durable;
 mod errors;
+mod features;
 mod fetch_sessions;
 mod fetch_wait;
 mod first_error;

@@ -442,7 +442,8 @@ fn collide(a: &str, b: &str) -> bool {
 }
 
 /// There is one broker, so a partition's replicas are that one.
-fn check_assignment(brokers: &[i32], node_id: i32) -> Result<(), Refusal> {
+/// Whether these brokers can hold a partition: the one broker, once.
+pub(crate) fn check_assignment(brokers: &[i32], node_id: i32) -> Result<(), Refusal> {
     let mut sorted = brokers.to_vec();
     sorted.sort_unstable();
     if sorted.is_empty() {

@@ -88,12 +88,19 @@ api_table! {
     OffsetForLeaderEpoch = 23, 2..=4, OffsetForLeaderEpochRequest;
     DescribeConfigs = 32, 1..=4, DescribeConfigsRequest;
     AlterConfigs = 33, 0..=2, AlterConfigsRequest;
+    AlterReplicaLogDirs = 34, 1..=2, AlterReplicaLogDirsRequest;
     DescribeLogDirs = 35, 1..=4, DescribeLogDirsRequest;
     CreatePartitions = 37, 0..=3, CreatePartitionsRequest;
     DeleteGroups = 42, 0..=2, DeleteGroupsRequest;
+    ElectLeaders = 43, 0..=2, ElectLeadersRequest;
     IncrementalAlterConfigs = 44, 0..=1, IncrementalAlterConfigsRequest;
+    AlterPartitionReassignments = 45, 0..=1, AlterPartitionReassignmentsRequest;
+    ListPartitionReassignments = 46, 0..=0, ListPartitionReassignmentsRequest;
     OffsetDelete = 47, 0..=0, OffsetDeleteRequest;
+    DescribeQuorum = 55, 0..=2, DescribeQuorumRequest;
+    UpdateFeatures = 57, 0..=2, UpdateFeaturesRequest;
     DescribeCluster = 60, 0..=2, DescribeClusterRequest;
+    UnregisterBroker = 64, 0..=0, UnregisterBrokerRequest;
     ListConfigResources = 74, 0..=1, ListConfigResourcesRequest;
     DescribeTopicPartitions = 75, 0..=0, DescribeTopicPartitionsRequest;
 }

@@ -36,6 +36,24 @@ pub const ACCEPTED: &[Accepted] = &[
         reason: "ApiVersions lists the APIs, versions and features that Ottla implements, and no others.",
     },
     Accepted {
+        api: "DescribeQuorum",
+        step: "replicas::quorum: of the cluster",
+        path: "topics[].partitions[]*",
+        reason: "The log of the quorum is that of the store's commits: its end is their number, and the broker is always caught up.",
+    },
+    Accepted {
+        api: "DescribeQuorum",
+        step: "replicas::quorum: of the cluster",
+        path: "nodes[].listeners*",
+        reason: "The node of the quorum is shown at the listener that the client came through: there is none for controllers alone.",
+    },
+    Accepted {
+        api: "ElectLeaders",
+        step: "replicas::elections: of everything",
+        path: "replica_election_results*",
+        reason: "An election of all leaders names no topics; Kafka names those, without partitions, that needed none.",
+    },
+    Accepted {
         api: "Produce",
         step: "*",
         path: "*.error_message",

@@ -1,12 +1,15 @@
 //! ApiVersions (KIP-35, KIP-511): the table of APIs, as the codec has it.
 
-use ottla_codec::ResponseError;
 use ottla_codec::api::Api;
-use ottla_codec::messages::api_versions_response::ApiVersion;
+use ottla_codec::messages::api_versions_response::{
+    ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use ottla_codec::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use ottla_codec::{ResponseError, StrBytes};
 
 use crate::context::RequestContext;
 use crate::dispatch::encode;
+use crate::features::{self, FEATURES, Feature};
 use crate::reply::{Outcome, Reply};
 
 /// Handles one request.
@@ -23,7 +26,16 @@ pub(crate) fn handle(
             ApiVersionsResponse::default().with_error_code(ResponseError::InvalidRequest.code()),
         );
     }
-    Reply::Now(ApiVersionsResponse::default().with_api_keys(Api::ALL.iter().map(row).collect()))
+    let response = ApiVersionsResponse::default().with_api_keys(Api::ALL.iter().map(row).collect());
+    if ctx.version < 3 {
+        return Reply::Now(response);
+    }
+    Reply::Now(
+        response
+            .with_supported_features(FEATURES.iter().map(supported).collect())
+            .with_finalized_features_epoch(features::EPOCH)
+            .with_finalized_features(FEATURES.iter().map(finalized).collect()),
+    )
 }
 
 /// The answer to a version that is too new: a body of version 0 with the range of ApiVersions alone, which tells the
@@ -33,6 +45,20 @@ pub(crate) fn unsupported(correlation_id: i32) -> Outcome {
         .with_error_code(ResponseError::UnsupportedVersion.code())
         .with_api_keys(vec![row(&Api::ApiVersions)]);
     encode(Api::ApiVersions, 0, correlation_id, response)
+}
+
+fn supported(feature: &Feature) -> SupportedFeatureKey {
+    SupportedFeatureKey::default()
+        .with_name(StrBytes::from_static_str(feature.name))
+        .with_min_version(feature.level)
+        .with_max_version(feature.level)
+}
+
+fn finalized(feature: &Feature) -> FinalizedFeatureKey {
+    FinalizedFeatureKey::default()
+        .with_name(StrBytes::from_static_str(feature.name))
+        .with_min_version_level(feature.level)
+        .with_max_version_level(feature.level)
 }
 
 fn row(api: &Api) -> ApiVersion {

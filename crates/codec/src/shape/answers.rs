@@ -4,6 +4,7 @@ mod admin;
 mod cluster;
 mod groups;
 mod logs;
+mod replicas;
 
 use super::Shape;
 use crate::api::Api;

@@ -32,12 +32,19 @@ macro_rules! shape_of {
             Api::OffsetForLeaderEpoch => &logs::OFFSET_FOR_LEADER_EPOCH,
             Api::DescribeConfigs => &admin::DESCRIBE_CONFIGS,
             Api::AlterConfigs => &admin::ALTER_CONFIGS,
+            Api::AlterReplicaLogDirs => &replicas::ALTER_REPLICA_LOG_DIRS,
             Api::DescribeLogDirs => &admin::DESCRIBE_LOG_DIRS,
             Api::CreatePartitions => &admin::CREATE_PARTITIONS,
             Api::DeleteGroups => &groups::DELETE_GROUPS,
+            Api::ElectLeaders => &replicas::ELECT_LEADERS,
             Api::IncrementalAlterConfigs => &admin::INCREMENTAL_ALTER_CONFIGS,
+            Api::AlterPartitionReassignments => &replicas::ALTER_PARTITION_REASSIGNMENTS,
+            Api::ListPartitionReassignments => &replicas::LIST_PARTITION_REASSIGNMENTS,
             Api::OffsetDelete => &groups::OFFSET_DELETE,
+            Api::DescribeQuorum => &replicas::DESCRIBE_QUORUM,
+            Api::UpdateFeatures => &replicas::UPDATE_FEATURES,
             Api::DescribeCluster => &cluster::DESCRIBE_CLUSTER,
+            Api::UnregisterBroker => &replicas::UNREGISTER_BROKER,
             Api::ListConfigResources => &admin::LIST_CONFIG_RESOURCES,
             Api::DescribeTopicPartitions => &cluster::DESCRIBE_TOPIC_PARTITIONS,
         }
@@ -50,6 +57,7 @@ mod cluster;
 mod groups;
 mod logs;
 mod members;
+mod replicas;
 
 use crate::api::Api;
 use crate::budget::Budget;

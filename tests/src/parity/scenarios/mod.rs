@@ -15,6 +15,7 @@ mod metadata;
 mod produce;
 mod producers;
 mod records;
+mod replicas;
 mod topics;
 
 /// A scenario, ready to be run against both brokers.
@@ -42,5 +43,6 @@ scenarios! {
     configs: topic_configs, broker_configs, alteration, incremental_alteration, resources, group_configs;
     groups: a_life_in_each_version, refused_joins, wrong_members, two_members, static_members, description;
     group_offsets: commits, refused_commits, deletion, members;
+    replicas: elections, reassignments, moves_between_directories, quorum, features, unregistration;
     cluster: versions, description, log_directories, coordinators, unknown_requests;
 }
