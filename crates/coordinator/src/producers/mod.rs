@@ -1,7 +1,9 @@
 //! Idempotent producers (KIP-98, KIP-360): their ids, and per partition the window that finds duplicates and gaps.
 
 mod ids;
+mod open;
 mod window;
 
 pub use ids::{PRODUCER_ID_KEY, ProducerIds, ReserveBlock};
+pub use open::{Aborted, PartitionTransactions};
 pub use window::{BatchInfo, ProducerWindow, SnapshotError, Verdict};
