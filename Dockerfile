@@ -1,7 +1,32 @@
-# Two stages: build with the pinned toolchain, then a slim Debian with the one binary in it.
-# Both base images can be replaced: --build-arg BUILDER=... --build-arg BASE=...
+# Two ways to the same image: the last stage builds the binary here; `--target prebuilt` takes the file `ottla` of the context
+# (scripts/build-image.sh). Base images can be replaced: --build-arg BUILDER=... --build-arg BASE=...
 ARG BUILDER=rust:1.95-slim-bookworm
 ARG BASE=debian:bookworm-slim
+
+FROM ${BASE} AS root
+COPY image /image
+RUN sh /image/rootfs.sh /rootfs
+
+FROM scratch AS image
+COPY --from=root /rootfs /
+ENV PATH=/usr/local/bin:/usr/bin:/opt/kafka/bin \
+    HOME=/home/ottla \
+    OTTLA_ANNOUNCE=kafka
+LABEL org.opencontainers.image.title="Ottla" \
+      org.opencontainers.image.description="A message broker that speaks Kafka's protocol" \
+      org.opencontainers.image.licenses="Apache-2.0"
+USER 1000:1000
+WORKDIR /home/ottla
+# Kafka's protocol for the host, for other containers; HTTP (which these answer as well).
+EXPOSE 9092 19092 9644
+# Asks the broker itself, over the protocol that clients use.
+HEALTHCHECK --interval=2s --timeout=3s --retries=5 CMD ["ottla", "topic", "list", "--bootstrap-server", "127.0.0.1:9092"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/entrypoint.sh"]
+CMD ["start-ottla"]
+
+FROM image AS prebuilt
+COPY ottla /usr/local/bin/ottla
 
 FROM ${BUILDER} AS build
 WORKDIR /src
@@ -16,19 +41,5 @@ RUN mkdir -p tests/src bench/src \
  && cargo build --release --locked -p ottla-cli \
  && strip -o /ottla target/release/ottla
 
-FROM ${BASE}
+FROM image
 COPY --from=build /ottla /usr/local/bin/ottla
-RUN groupadd --system --gid 1000 ottla \
- && useradd --system --uid 1000 --gid 1000 --no-create-home --home-dir /data ottla \
- && mkdir /data \
- && chown ottla:ottla /data
-USER ottla
-VOLUME /data
-# Kafka's protocol, HTTP (which 9092 answers as well), Kafka's protocol for other containers.
-EXPOSE 9092 9644 19092
-# Asks the broker itself, over the protocol that clients use.
-HEALTHCHECK --interval=2s --timeout=3s --start-period=2s --retries=5 \
-  CMD ["ottla", "topic", "list", "--bootstrap-server", "127.0.0.1:9092"]
-STOPSIGNAL SIGTERM
-ENTRYPOINT ["ottla"]
-CMD ["serve", "--data-dir", "/data", "--host", "0.0.0.0"]

@@ -1,0 +1,3 @@
+# shellcheck shell=sh
+# Read by scripts of Testcontainers modules, with bash and with sh.
+set -o nounset -o errexit
