@@ -1,8 +1,11 @@
 //! The cluster as clients are told of it: one node, and an address for each listener.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ottla_codec::StrBytes;
+
+use crate::listeners;
 
 /// What clients that came through one listener are told to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,44 @@ impl Cluster {
             .expect("a broker has at least one listener");
         (found.host.clone(), found.port)
     }
+
+    /// What a value of `advertised.listeners` that is set while the broker runs says of its listeners, or why it cannot be:
+    /// it may name none that the broker does not have. Those that it leaves out keep what they were started with.
+    pub fn readvertised(&self, value: &str) -> Result<Vec<Advertised>, String> {
+        let endpoints = listeners::parse("advertised.listeners", value).map_err(|e| e.reason)?;
+        if endpoints.is_empty() {
+            return Err("there is no listener in it".to_owned());
+        }
+        endpoints
+            .into_iter()
+            .map(|endpoint| {
+                let Some(known) = self
+                    .advertised
+                    .iter()
+                    .find(|a| a.listener.eq_ignore_ascii_case(&endpoint.name))
+                else {
+                    let names: Vec<_> = self.advertised.iter().map(|a| &*a.listener).collect();
+                    return Err(format!(
+                        "there is no listener {}, but: {}",
+                        endpoint.name,
+                        names.join(", ")
+                    ));
+                };
+                let host = endpoint.host.as_str();
+                if host.is_empty() || host.parse::<IpAddr>().is_ok_and(|a| a.is_unspecified()) {
+                    return Err(format!(
+                        "listener {} needs a host that clients can connect to",
+                        endpoint.name
+                    ));
+                }
+                Ok(Advertised {
+                    listener: known.listener.clone(),
+                    host: StrBytes::from_string(endpoint.host),
+                    port: i32::from(endpoint.port),
+                })
+            })
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -64,5 +105,37 @@ mod tests {
         assert_eq!(cluster.advertised("HOST").1, 9092);
         assert_eq!(&*cluster.advertised("INTERNAL").0, "kafka");
         assert_eq!(cluster.advertised("unheard of").1, 29092);
+    }
+
+    #[test]
+    fn an_address_that_is_set_later_must_be_of_a_listener_and_one_to_connect_to() {
+        let cluster = Cluster {
+            node_id: 1,
+            cluster_id: StrBytes::from_static_str("x"),
+            advertised: vec![
+                advertised("BROKER", "localhost", 9092),
+                advertised("PLAINTEXT", "localhost", 9093),
+            ],
+        };
+        assert_eq!(
+            cluster.readvertised("PLAINTEXT://127.0.0.1:32768,BROKER://kafka:9092"),
+            Ok(vec![
+                advertised("PLAINTEXT", "127.0.0.1", 32768),
+                advertised("BROKER", "kafka", 9092),
+            ])
+        );
+        for (value, reason) in [
+            ("", "no listener in it"),
+            ("PLAINTEXT", "NAME://host:port"),
+            (
+                "HOST://localhost:1",
+                "no listener HOST, but: BROKER, PLAINTEXT",
+            ),
+            ("PLAINTEXT://0.0.0.0:1", "PLAINTEXT needs a host"),
+            ("PLAINTEXT://:1", "PLAINTEXT needs a host"),
+        ] {
+            let told = cluster.readvertised(value).unwrap_err();
+            assert!(told.contains(reason), "{value}: {told}");
+        }
     }
 }

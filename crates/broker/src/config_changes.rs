@@ -7,7 +7,7 @@ use ottla_storage::Commit;
 
 use crate::durable::all_kept;
 use crate::errors::Refusal;
-use crate::settings::{BrokerTarget, Changes};
+use crate::settings::{ADVERTISED_LISTENERS, Alteration, BrokerTarget, Changes};
 use crate::state::BrokerState;
 use crate::topics::{refusal, validate_name};
 
@@ -124,6 +124,36 @@ fn check_shape(is_repeated: bool, settings: Vec<(&str, bool)>) -> Result<(), Ref
     Ok(())
 }
 
+/// Checks a change of `advertised.listeners` against the listeners that there are.
+fn check_advertised(broker: &BrokerState, changes: &Changes) -> Result<(), Refusal> {
+    let value = match changes {
+        Changes::All(values) => values.get(ADVERTISED_LISTENERS),
+        Changes::Some(changes) => {
+            let change = changes
+                .iter()
+                .find(|(name, _)| name == ADVERTISED_LISTENERS);
+            match change.map(|(_, alteration)| alteration) {
+                Some(Alteration::Set(value)) => Some(value),
+                Some(Alteration::Append(_) | Alteration::Subtract(_)) => {
+                    return Err(invalid_request(format!(
+                        "{ADVERTISED_LISTENERS} is set as a whole, or deleted"
+                    )));
+                }
+                Some(Alteration::Delete) | None => None,
+            }
+        }
+    };
+    let Some(value) = value else {
+        return Ok(());
+    };
+    match broker.cluster.readvertised(value) {
+        Ok(_) => Ok(()),
+        Err(reason) => Err(invalid_request(format!(
+            "Invalid value {value} for configuration {ADVERTISED_LISTENERS}: {reason}"
+        ))),
+    }
+}
+
 /// Changes one resource. `None`: nothing had to be written.
 fn change(
     broker: &BrokerState,
@@ -142,6 +172,7 @@ fn change(
         }
         resource::BROKER => {
             let target = broker_target(broker, name)?;
+            check_advertised(broker, changes)?;
             broker
                 .settings
                 .alter_broker(&broker.store, target, changes, validate_only)

@@ -162,15 +162,17 @@ impl Broker {
 
     /// What clients are told to connect to, by listener name: `host:port`.
     pub fn advertised(&self) -> Vec<(String, String)> {
-        let told = &self.state.cluster.advertised;
-        told.iter()
+        let listeners = &self.state.cluster.advertised;
+        listeners
+            .iter()
             .map(|a| {
-                let host = if a.host.contains(':') {
-                    format!("[{}]", &*a.host)
+                let (host, port) = self.state.advertised(&a.listener);
+                let host = if host.contains(':') {
+                    format!("[{}]", &*host)
                 } else {
-                    a.host.to_string()
+                    host.to_string()
                 };
-                (a.listener.to_string(), format!("{host}:{}", a.port))
+                (a.listener.to_string(), format!("{host}:{port}"))
             })
             .collect()
     }

@@ -42,8 +42,14 @@ pub(crate) struct BrokerState {
 }
 
 impl BrokerState {
-    /// Host and port that clients of `listener` are told to connect to.
+    /// Host and port that clients of `listener` are told to connect to: as it was set last, while the broker runs or before.
     pub fn advertised(&self, listener: &str) -> (StrBytes, i32) {
-        self.cluster.advertised(listener)
+        let settings = self.settings.current();
+        settings
+            .advertised_listeners
+            .as_deref()
+            .and_then(|value| self.cluster.readvertised(value).ok())
+            .and_then(|told| told.into_iter().find(|a| &*a.listener == listener))
+            .map_or_else(|| self.cluster.advertised(listener), |a| (a.host, a.port))
     }
 }

@@ -29,6 +29,9 @@ pub(crate) enum Changes {
     All(Values),
 }
 
+/// The one setting of listeners that can change while the broker runs, for the broker by its id.
+pub(crate) const ADVERTISED_LISTENERS: &str = "advertised.listeners";
+
 /// Which dynamic broker settings change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BrokerTarget {
@@ -113,14 +116,11 @@ impl Settings {
             BrokerTarget::Default => &layers.cluster,
             BrokerTarget::This => &layers.per_broker,
         };
-        let changed = checked_broker(&apply(current, changes, table::broker_setting)?)?;
+        let changed = checked_broker(&apply(current, changes, table::broker_setting)?, target)?;
         if validate_only {
             return Ok(None);
         }
-        let key = match target {
-            BrokerTarget::Default => broker_key(None),
-            BrokerTarget::This => broker_key(Some(self.current().node_id)),
-        };
+        let key = self.key_of(target);
         let op = if changed.is_empty() {
             MetaOp::Delete {
                 tree: Tree::Configs,
@@ -149,8 +149,8 @@ impl Settings {
     /// (any more) are left out with a warning.
     pub(crate) fn load_dynamic(&self, store: &Store) -> Result<(), StoreError> {
         let _one_at_a_time = self.changing.lock();
-        let read = |key: Bytes| -> Result<Values, StoreError> {
-            let Some(bytes) = store.get(Tree::Configs, &key)? else {
+        let read = |target: BrokerTarget| -> Result<Values, StoreError> {
+            let Some(bytes) = store.get(Tree::Configs, &self.key_of(target))? else {
                 return Ok(Values::new());
             };
             let stored: Values = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
@@ -161,7 +161,7 @@ impl Settings {
                 .into_iter()
                 .filter(|(name, value)| {
                     let single = Values::from([(name.clone(), value.clone())]);
-                    checked_broker(&single)
+                    checked_broker(&single, target)
                         .inspect_err(
                             |error| tracing::warn!(%name, %error, "stored setting is left out"),
                         )
@@ -171,8 +171,8 @@ impl Settings {
         };
         self.load_groups(store)?;
         let mut layers = Layers::clone(&self.layers());
-        layers.cluster = read(broker_key(None))?;
-        layers.per_broker = read(broker_key(Some(self.current().node_id)))?;
+        layers.cluster = read(BrokerTarget::Default)?;
+        layers.per_broker = read(BrokerTarget::This)?;
         if !layers.cluster.is_empty() || !layers.per_broker.is_empty() {
             self.replace(layers);
             store.refresh_log_configs();
@@ -181,12 +181,21 @@ impl Settings {
     }
 }
 
+impl Settings {
+    fn key_of(&self, target: BrokerTarget) -> Bytes {
+        broker_key(match target {
+            BrokerTarget::Default => None,
+            BrokerTarget::This => Some(self.current().node_id),
+        })
+    }
+}
+
 /// Where dynamic broker settings are kept: one value for each broker id, and one for the defaults.
 fn broker_key(id: Option<i32>) -> Bytes {
     Bytes::from(id.map_or_else(|| "broker/".to_owned(), |id| format!("broker/{id}")))
 }
 
-fn checked_broker(own: &Values) -> Result<Values, AlterError> {
+fn checked_broker(own: &Values, target: BrokerTarget) -> Result<Values, AlterError> {
     let mut fixed = Vec::new();
     let mut checked = Values::new();
     for (name, value) in own {
@@ -196,6 +205,15 @@ fn checked_broker(own: &Values) -> Result<Values, AlterError> {
             }
             None => {
                 return Err(AlterError::InvalidRequest(unknown_name("broker", name)));
+            }
+            // The listener's names are the caller's to check: which listeners there are is not known here.
+            Some(definition) if name == ADVERTISED_LISTENERS => {
+                if target == BrokerTarget::Default {
+                    return Err(AlterError::InvalidRequest(format!(
+                        "Cannot update these configs at default cluster level, broker id must be specified: {name}"
+                    )));
+                }
+                checked.insert(name.clone(), definition.normalize(value));
             }
             // Listeners and their certificates: Kafka can change them while it runs, Ottla cannot.
             Some(definition) if definition.update != Update::ClusterWide => {
@@ -408,8 +426,15 @@ mod tests {
                 ),
             ),
             ("no.such", "x", Err("Unknown broker config name: no.such")),
+            (
+                "advertised.listeners",
+                "PLAINTEXT://kafka:1",
+                Err(
+                    "Cannot update these configs at default cluster level, broker id must be specified: advertised.listeners",
+                ),
+            ),
         ] {
-            let result = checked_broker(&values(&[(name, value)]))
+            let result = checked_broker(&values(&[(name, value)]), BrokerTarget::Default)
                 .map(drop)
                 .map_err(|error| error.to_string());
             assert_eq!(result, expected.map_err(str::to_owned));

@@ -6,6 +6,7 @@ use ottla_codec::batch::TimestampType;
 use ottla_storage::{CleanupPolicy, Durability, LogConfig};
 
 use super::definition::list;
+use super::dynamic::ADVERTISED_LISTENERS;
 use super::layers::{Layers, Values};
 use super::table;
 
@@ -18,6 +19,8 @@ const QUEUED_REQUEST_BYTES: usize = 256 << 20;
 pub struct Effective {
     pub node_id: i32,
     pub rack: Option<String>,
+    /// `advertised.listeners` as it was set while the broker ran.
+    pub advertised_listeners: Option<String>,
     pub durability: Durability,
     pub num_partitions: i32,
     pub default_replication_factor: i32,
@@ -64,6 +67,7 @@ impl Effective {
         Effective {
             node_id: layers.get("node.id"),
             rack: layers.value("broker.rack").map(str::to_owned),
+            advertised_listeners: layers.per_broker.get(ADVERTISED_LISTENERS).cloned(),
             durability: durability(layers),
             num_partitions: layers.get("num.partitions"),
             default_replication_factor: layers.get("default.replication.factor"),

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::definition::{Definition, Importance, Kind, Scope, Unit, Update, Valid};
+use super::dynamic::ADVERTISED_LISTENERS;
 use super::table;
 
 const HEAD: &str = "\
@@ -62,6 +63,7 @@ fn line(row: &Definition) -> String {
     };
     let change = match (row.scope, row.update) {
         (Scope::Topic | Scope::Group, _) | (Scope::Broker, Update::ClusterWide) => "any time",
+        _ if row.name == ADVERTISED_LISTENERS => "any time, for a broker by its id",
         (Scope::Broker, Update::ReadOnly | Update::PerBroker) => "start",
     };
     let mut doc = row.doc.to_owned();

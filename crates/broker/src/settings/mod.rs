@@ -24,7 +24,7 @@ use ottla_storage::{PartitionStateFactory, StoreOptions};
 use parking_lot::Mutex;
 
 pub(crate) use describe::Described;
-pub(crate) use dynamic::{AlterError, Alteration, BrokerTarget, Changes};
+pub(crate) use dynamic::{ADVERTISED_LISTENERS, AlterError, Alteration, BrokerTarget, Changes};
 pub use effective::{Effective, TopicConfig};
 pub(crate) use layers::{Given, Layers, Source, Values};
 
