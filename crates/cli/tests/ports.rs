@@ -201,6 +201,8 @@ fn the_words_that_other_tools_wait_for_are_printed_when_it_answers() {
         (
             "kafka",
             vec![
+                "Creating new log file",
+                "Checking need to trigger auto leader balancing",
                 "Transitioning from RECOVERY to RUNNING",
                 "Kafka Server started",
                 "[KafkaServer id=7] started",
