@@ -8,6 +8,7 @@
 mod cluster;
 #[allow(dead_code, reason = "the tools that use the rest of it come next")]
 mod errors;
+mod java;
 #[allow(dead_code, reason = "the tools that use the rest of it come next")]
 mod options;
 mod stop;

@@ -5,6 +5,7 @@
 mod configs;
 mod group_offsets;
 mod groups;
+mod topic_partitions;
 mod topics;
 
 pub use configs::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource};
@@ -12,6 +13,7 @@ pub use group_offsets::{CommittedOffset, CommittedOffsets};
 pub(crate) use group_offsets::{check_commit, commit_request, fetch_committed};
 pub(crate) use groups::group_id;
 pub use groups::{GroupDescription, GroupListing, GroupMember};
+pub use topic_partitions::{PARTITIONS_PER_PAGE, PartitionDescription, TopicDescription};
 pub use topics::{CreatedTopic, NewTopic};
 
 use std::time::Duration;

@@ -1,7 +1,12 @@
 //! CreateTopics, DeleteTopics, CreatePartitions.
 
-use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::BrokerId;
+use kafka_protocol::messages::create_partitions_request::{
+    CreatePartitionsAssignment, CreatePartitionsTopic,
+};
+use kafka_protocol::messages::create_topics_request::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::{CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest};
 use kafka_protocol::protocol::StrBytes;
@@ -41,10 +46,41 @@ impl Client {
         topics: &[NewTopic],
         validate_only: bool,
     ) -> Result<Vec<(String, Result<CreatedTopic, ClientError>)>, ClientError> {
+        self.create(topics.iter().map(creatable).collect(), validate_only)
+            .await
+    }
+
+    /// Creates a topic whose partitions, in order, have these replicas; its numbers of partitions and replicas follow from
+    /// them.
+    pub async fn create_topic_of_replicas(
+        &mut self,
+        topic: &NewTopic,
+        replicas: &[Vec<i32>],
+    ) -> Result<(), ClientError> {
+        let assignments = (0..).zip(replicas).map(|(partition, replicas)| {
+            CreatableReplicaAssignment::default()
+                .with_partition_index(partition)
+                .with_broker_ids(replicas.iter().copied().map(BrokerId).collect())
+        });
+        let creatable = creatable(topic)
+            .with_num_partitions(-1)
+            .with_replication_factor(-1)
+            .with_assignments(assignments.collect());
+        for (_, result) in self.create(vec![creatable], false).await? {
+            result?;
+        }
+        Ok(())
+    }
+
+    async fn create(
+        &mut self,
+        topics: Vec<CreatableTopic>,
+        validate_only: bool,
+    ) -> Result<Vec<(String, Result<CreatedTopic, ClientError>)>, ClientError> {
         let request = CreateTopicsRequest::default()
             .with_timeout_ms(admin_timeout_ms())
             .with_validate_only(validate_only)
-            .with_topics(topics.iter().map(creatable).collect());
+            .with_topics(topics);
         let answer = self
             .retry(async |client| client.controller().await?.call(&request).await)
             .await?;
@@ -104,13 +140,27 @@ impl Client {
 
     /// Raises a topic's number of partitions to `count`.
     pub async fn create_partitions(&mut self, topic: &str, count: i32) -> Result<(), ClientError> {
+        self.create_partitions_of_replicas(topic, count, None).await
+    }
+
+    /// Raises a topic's number of partitions to `count`; the new ones, in order, have these replicas.
+    pub async fn create_partitions_of_replicas(
+        &mut self,
+        topic: &str,
+        count: i32,
+        replicas: Option<&[Vec<i32>]>,
+    ) -> Result<(), ClientError> {
+        let assignment = |replicas: &Vec<i32>| {
+            CreatePartitionsAssignment::default()
+                .with_broker_ids(replicas.iter().copied().map(BrokerId).collect())
+        };
         let request = CreatePartitionsRequest::default()
             .with_timeout_ms(admin_timeout_ms())
             .with_topics(vec![
                 CreatePartitionsTopic::default()
                     .with_name(topic_name(topic))
                     .with_count(count)
-                    .with_assignments(None),
+                    .with_assignments(replicas.map(|all| all.iter().map(assignment).collect())),
             ]);
         let answer = self
             .retry(async |client| client.controller().await?.call(&request).await)
