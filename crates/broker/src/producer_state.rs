@@ -1,11 +1,12 @@
-//! The windows of idempotent producers, as the store asks for them: the rules are in `ottla_coordinator::producers`.
+//! What a partition knows of producers, as the store asks for it: the rules are in `ottla_coordinator::producers`.
 
 use std::sync::Arc;
 
 use ottla_codec::ResponseError;
 use ottla_codec::batch::{BatchHeader, TimestampType};
-use ottla_coordinator::producers::{BatchInfo, ProducerWindow, Verdict};
-use ottla_storage::{Check, PartitionState, PartitionStateFactory};
+use ottla_codec::control::Outcome;
+use ottla_coordinator::producers::{BatchInfo, PartitionProducers, Verdict};
+use ottla_storage::{AppendContext, Check, PartitionState, PartitionStateFactory};
 
 use crate::settings::Settings;
 
@@ -13,7 +14,7 @@ use crate::settings::Settings;
 /// `producer.id.expiration.check.interval.ms`).
 const EXPIRY_INTERVAL_MS: i64 = 600_000;
 
-/// Makes each partition's producer windows.
+/// Makes each partition's state.
 pub(crate) fn factory(settings: Arc<Settings>) -> Arc<dyn PartitionStateFactory> {
     Arc::new(Factory { settings })
 }
@@ -24,42 +25,46 @@ struct Factory {
 
 impl PartitionStateFactory for Factory {
     fn load(&self, snapshot: Option<&[u8]>) -> Result<Box<dyn PartitionState>, String> {
-        let window = match snapshot {
-            None => ProducerWindow::new(),
-            Some(bytes) => ProducerWindow::from_snapshot(bytes).map_err(|e| e.to_string())?,
+        let producers = match snapshot {
+            None => PartitionProducers::new(),
+            Some(bytes) => PartitionProducers::from_snapshot(bytes).map_err(|e| e.to_string())?,
         };
-        Ok(Box::new(Windows {
-            window,
+        Ok(Box::new(Producers {
+            producers,
             settings: self.settings.clone(),
             next_expiry_ms: 0,
         }))
     }
 }
 
-struct Windows {
-    window: ProducerWindow,
+struct Producers {
+    producers: PartitionProducers,
     settings: Arc<Settings>,
     next_expiry_ms: i64,
 }
 
-impl Windows {
+impl Producers {
     fn expire(&mut self, now_ms: i64) {
         if now_ms >= self.next_expiry_ms {
             let expiration = i64::from(self.settings.current().producer_id_expiration_ms);
-            self.window.expire(now_ms, expiration);
+            self.producers.expire(now_ms, expiration);
             self.next_expiry_ms = now_ms.saturating_add(EXPIRY_INTERVAL_MS.min(expiration));
         }
     }
 }
 
-impl PartitionState for Windows {
-    fn check(&mut self, batch: &BatchHeader, now_ms: i64) -> Result<Check, ResponseError> {
+impl PartitionState for Producers {
+    fn check(&mut self, batch: &BatchHeader, ctx: AppendContext) -> Result<Check, ResponseError> {
         if !batch.has_producer_id() || batch.is_control() {
             return Ok(Check::New);
         }
-        self.expire(now_ms);
-        self.window
-            .check(&info(batch))
+        self.expire(ctx.now_ms);
+        self.producers
+            .check(
+                &info(batch),
+                batch.is_transactional(),
+                ctx.begins_transaction,
+            )
             .map(|verdict| match verdict {
                 Verdict::New => Check::New,
                 Verdict::Duplicate {
@@ -72,18 +77,48 @@ impl PartitionState for Windows {
             })
     }
 
-    fn appended(&mut self, batch: &BatchHeader, now_ms: i64) {
-        if batch.has_producer_id() && !batch.is_control() {
-            self.window.appended(&info(batch), now_ms);
+    fn appended(&mut self, batch: &BatchHeader, marker: Option<Outcome>, now_ms: i64) {
+        if let Some(outcome) = marker {
+            self.producers.marker(
+                batch.producer_id,
+                batch.producer_epoch,
+                outcome,
+                batch.base_offset,
+                now_ms,
+            );
+        } else if batch.has_producer_id() && !batch.is_control() {
+            self.producers
+                .appended(&info(batch), batch.is_transactional(), now_ms);
         }
     }
 
     fn snapshot(&self) -> Option<Vec<u8>> {
-        self.window.snapshot()
+        self.producers.snapshot()
     }
 
     fn truncate(&mut self, offset: i64) {
-        self.window.truncate(offset);
+        self.producers.truncate(offset);
+    }
+
+    fn durable(&mut self, end: i64) {
+        self.producers.durable(end);
+    }
+
+    fn log_starts_at(&mut self, log_start: i64) {
+        self.producers.log_starts_at(log_start);
+    }
+
+    fn has_open_transaction(&self, producer_id: i64) -> bool {
+        self.producers.transactions().is_open(producer_id)
+    }
+
+    fn first_undecided(&self) -> Option<i64> {
+        self.producers.first_undecided()
+    }
+
+    fn aborted_between(&self, from: i64, to: i64) -> Vec<(i64, i64)> {
+        let aborted = self.producers.transactions().aborted_between(from, to);
+        aborted.map(|a| (a.producer_id, a.first_offset)).collect()
     }
 }
 

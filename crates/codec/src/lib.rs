@@ -14,6 +14,7 @@ pub mod batch;
 mod budget;
 pub mod compression;
 pub mod consumer_protocol;
+pub mod control;
 pub mod cut;
 pub mod fetch;
 pub mod frame;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use ottla_codec::ResponseError;
 use ottla_codec::batch::{BatchHeader, check_all};
+use ottla_codec::control::Outcome;
 use ottla_codec::records::{BatchBuilder, Record};
 use ottla_storage::fs::OsFs;
 use ottla_storage::{
@@ -17,10 +18,10 @@ use ottla_storage::{
 
 struct NoState;
 impl PartitionState for NoState {
-    fn check(&mut self, _: &BatchHeader, _: i64) -> Result<Check, ResponseError> {
+    fn check(&mut self, _: &BatchHeader, _: AppendContext) -> Result<Check, ResponseError> {
         Ok(Check::New)
     }
-    fn appended(&mut self, _: &BatchHeader, _: i64) {}
+    fn appended(&mut self, _: &BatchHeader, _: Option<Outcome>, _: i64) {}
     fn snapshot(&self) -> Option<Vec<u8>> {
         None
     }
@@ -32,7 +33,7 @@ impl PartitionStateFactory for NoState {
     }
 }
 
-const NOW: AppendContext = AppendContext { now_ms: 1 };
+const NOW: AppendContext = AppendContext::at(1);
 
 async fn produce(
     store: Store,

@@ -51,7 +51,7 @@ fn filled(close: bool) -> (SimFs, Expected) {
             .collect();
         let mut bytes = BytesMut::from(&BatchBuilder::default().build(&records)[..]);
         let headers = check_all(&bytes).unwrap();
-        p.append(bytes.clone(), &headers, AppendContext { now_ms: 1 })
+        p.append(bytes.clone(), &headers, AppendContext::at(1))
             .unwrap();
         ottla_codec::batch::set_offset_and_epoch(&mut bytes, i * 2, 0);
         expected.insert(i * 2, bytes.to_vec());

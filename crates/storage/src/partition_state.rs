@@ -4,6 +4,9 @@
 
 use ottla_codec::ResponseError;
 use ottla_codec::batch::BatchHeader;
+use ottla_codec::control::Outcome;
+
+use crate::AppendContext;
 
 /// What to do with a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +25,31 @@ pub enum Check {
 /// State of one partition, fed with every batch.
 pub trait PartitionState: Send + Sync {
     /// Decides on a batch that carries a producer id, before it gets an offset.
-    fn check(&mut self, batch: &BatchHeader, now_ms: i64) -> Result<Check, ResponseError>;
-    /// Notes a batch that was appended, with its final offsets. Also called in order at recovery for what the last snapshot does not have.
-    fn appended(&mut self, batch: &BatchHeader, now_ms: i64);
+    fn check(&mut self, batch: &BatchHeader, ctx: AppendContext) -> Result<Check, ResponseError>;
+    /// Notes a batch that was appended, with its final offsets; `marker` is what a control batch says. Also called in order at
+    /// recovery for what the last snapshot does not have.
+    fn appended(&mut self, batch: &BatchHeader, marker: Option<Outcome>, now_ms: i64);
     /// The state as bytes, or `None` if there is nothing to keep. Taken at a checkpoint.
     fn snapshot(&self) -> Option<Vec<u8>>;
     /// Called when appends that were noted are taken back (a failed commit): forget all batches at or after `offset`.
     fn truncate(&mut self, offset: i64);
+    /// Everything below `end` is durable and is not taken back any more. Told while [`PartitionState::first_undecided`] says
+    /// that something is undecided.
+    fn durable(&mut self, _end: i64) {}
+    /// Records below `log_start` are gone.
+    fn log_starts_at(&mut self, _log_start: i64) {}
+    /// Whether a transaction of `producer_id` is open.
+    fn has_open_transaction(&self, _producer_id: i64) -> bool {
+        false
+    }
+    /// The first offset of the first transaction that is open, or whose marker is not known to be durable.
+    fn first_undecided(&self) -> Option<i64> {
+        None
+    }
+    /// Aborted transactions with records in `from..to`: producer id and first offset, by marker.
+    fn aborted_between(&self, _from: i64, _to: i64) -> Vec<(i64, i64)> {
+        Vec::new()
+    }
 }
 
 /// Makes the state of a partition, empty or from a snapshot.

@@ -183,7 +183,7 @@ impl Rig {
             .collect();
         let bytes = BytesMut::from(&BatchBuilder::default().build(&records)[..]);
         let headers = check_all(&bytes).unwrap();
-        let ctx = AppendContext { now_ms: 1 };
+        let ctx = AppendContext::at(1);
         let appended = self.partition.append(bytes, &headers, ctx).unwrap();
         assert_eq!(appended.base_offset, first as i64);
         let values = records.into_iter().map(|r| (r.timestamp, r.value.unwrap()));

@@ -145,9 +145,7 @@ impl Shared {
             partition: prepared.destination,
             batches: prepared.batches,
             headers: prepared.headers,
-            ctx: AppendContext {
-                now_ms: now.wall_ms,
-            },
+            ctx: AppendContext::at(now.wall_ms),
         }];
         ops.push(Op::Meta(crate::groups::meta_op(advance)));
         let rows = planned.ops.iter().cloned().map(super::policy::meta_op);

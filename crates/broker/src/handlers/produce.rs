@@ -144,9 +144,7 @@ impl Appends<'_> {
             })?;
         let records = request.records.unwrap_or_default();
         let rules = broker.topics.config(topic);
-        let append = AppendContext {
-            now_ms: self.now_ms,
-        };
+        let append = AppendContext::at(self.now_ms);
         produce_check::check(self.ctx.version, &records, &rules, self.now_ms)
             .and_then(|header| {
                 partition

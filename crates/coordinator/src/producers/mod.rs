@@ -2,8 +2,10 @@
 
 mod ids;
 mod open;
+mod partition;
 mod window;
 
 pub use ids::{PRODUCER_ID_KEY, ProducerIds, ReserveBlock};
 pub use open::{Aborted, PartitionTransactions};
-pub use window::{BatchInfo, ProducerWindow, SnapshotError, Verdict};
+pub use partition::{PartitionProducers, SnapshotError};
+pub use window::{BatchInfo, ProducerWindow, Verdict};

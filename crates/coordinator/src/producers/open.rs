@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use ottla_codec::control::Outcome;
 use serde::{Deserialize, Serialize};
-
-use crate::transactions::Outcome;
 
 /// An aborted transaction, as a reader of committed records needs it: records of `producer_id` from `first_offset` up to the
 /// marker at `last_offset` are none.
@@ -110,6 +109,12 @@ impl PartitionTransactions {
             .chain(self.first_offsets.first().copied())
             .min();
         undecided.map_or(high_watermark, |first| first.min(high_watermark))
+    }
+
+    /// The first offset of those that are open or may be taken back to being so.
+    pub fn first_undecided(&self) -> Option<i64> {
+        let ended = self.ended.iter().map(|ended| ended.first_offset);
+        ended.chain(self.first_offsets.first().copied()).min()
     }
 
     /// Everything below `end` is durable: markers there are not taken back any more.

@@ -1,4 +1,5 @@
 //! A partition's window of recent batches per producer: the last five, since a producer keeps up to five requests in flight.
+//! A marker of a transaction raises the epoch.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 /// Batches remembered per producer and partition.
 const WINDOW: usize = 5;
-const SNAPSHOT_VERSION: u8 = 1;
 
 /// What the window needs to know of a batch that carries a producer id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,16 +39,6 @@ pub enum Verdict {
     },
 }
 
-/// Why a snapshot cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum SnapshotError {
-    #[error("the snapshot of producers has version {0}, which this ottla does not know")]
-    Version(u8),
-    #[error("the snapshot of producers is damaged: {0}")]
-    Damaged(String),
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Batch {
     first_sequence: i32,
@@ -67,10 +57,16 @@ struct Producer {
     last_append_ms: i64,
 }
 
+/// As it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Stored(BTreeMap<i64, Producer>);
+
 /// The window of one partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProducerWindow {
     producers: BTreeMap<i64, Producer>,
+    /// Producers as they were before a marker that may be taken back, by its offset.
+    before_markers: VecDeque<(i64, i64, Option<Producer>)>,
 }
 
 impl ProducerWindow {
@@ -108,8 +104,7 @@ impl ProducerWindow {
             Some(last) if batch.producer_epoch == producer.epoch => {
                 next_sequence(last.last_sequence)
             }
-            // Truncated away: nothing to hold the sequence against.
-            None if batch.producer_epoch == producer.epoch => batch.first_sequence,
+            // An epoch that is new, or of which there is a marker alone.
             _ => 0,
         };
         if batch.first_sequence == expected {
@@ -147,8 +142,50 @@ impl ProducerWindow {
         producer.last_append_ms = now_ms;
     }
 
+    /// Notes a marker: batches of an earlier epoch come too late from now on.
+    pub fn marker(&mut self, producer_id: i64, epoch: i16, offset: i64, now_ms: i64) {
+        let before = self.producers.get(&producer_id).cloned();
+        self.before_markers.push_back((offset, producer_id, before));
+        let producer = self
+            .producers
+            .entry(producer_id)
+            .or_insert_with(|| Producer {
+                epoch,
+                batches: VecDeque::new(),
+                last_append_ms: now_ms,
+            });
+        if producer.epoch != epoch {
+            producer.epoch = epoch;
+            producer.batches.clear();
+        }
+        producer.last_append_ms = now_ms;
+    }
+
+    /// Everything below `end` is durable: markers there are not taken back any more.
+    pub fn durable(&mut self, end: i64) {
+        while self
+            .before_markers
+            .pop_front_if(|(offset, ..)| *offset < end)
+            .is_some()
+        {}
+    }
+
+    /// The first marker that may be taken back.
+    pub fn first_marker(&self) -> Option<i64> {
+        self.before_markers.front().map(|(offset, ..)| *offset)
+    }
+
     /// Forgets batches at or after `offset`: they were taken back. A producer of which nothing is left is unknown again.
     pub fn truncate(&mut self, offset: i64) {
+        while let Some((_, id, before)) = self
+            .before_markers
+            .pop_back_if(|(marker, ..)| *marker >= offset)
+        {
+            match before {
+                Some(before) => self.producers.insert(id, before),
+                None => self.producers.remove(&id),
+            };
+        }
         self.producers.retain(|_, producer| {
             let had = producer.batches.len();
             producer.batches.retain(|b| b.last_offset < offset);
@@ -156,10 +193,10 @@ impl ProducerWindow {
         });
     }
 
-    /// Forgets producers that appended nothing for `expiration_ms` (`producer.id.expiration.ms`, KIP-854).
-    pub fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
+    /// Forgets producers that appended nothing for `expiration_ms` (`producer.id.expiration.ms`, KIP-854), save those to keep.
+    pub fn expire(&mut self, now_ms: i64, expiration_ms: i64, keep: impl Fn(i64) -> bool) {
         self.producers
-            .retain(|_, p| now_ms.saturating_sub(p.last_append_ms) < expiration_ms);
+            .retain(|id, p| keep(*id) || now_ms.saturating_sub(p.last_append_ms) < expiration_ms);
     }
 
     /// How many producers are known.
@@ -172,22 +209,14 @@ impl ProducerWindow {
         self.producers.is_empty()
     }
 
-    /// The state as bytes; `None` if there is none.
-    pub fn snapshot(&self) -> Option<Vec<u8>> {
-        (!self.is_empty()).then(|| {
-            postcard::to_extend(&self.producers, vec![SNAPSHOT_VERSION])
-                .expect("plain data in memory always serialises")
-        })
+    pub(super) fn to_stored(&self) -> Stored {
+        Stored(self.producers.clone())
     }
 
-    /// What [`ProducerWindow::snapshot`] wrote.
-    pub fn from_snapshot(bytes: &[u8]) -> Result<ProducerWindow, SnapshotError> {
-        match bytes.split_first() {
-            Some((&SNAPSHOT_VERSION, body)) => postcard::from_bytes(body)
-                .map(|producers| ProducerWindow { producers })
-                .map_err(|e| SnapshotError::Damaged(e.to_string())),
-            Some((&version, _)) => Err(SnapshotError::Version(version)),
-            None => Err(SnapshotError::Damaged("it is empty".to_owned())),
+    pub(super) fn from_stored(stored: Stored) -> ProducerWindow {
+        ProducerWindow {
+            producers: stored.0,
+            before_markers: VecDeque::new(),
         }
     }
 }
@@ -282,24 +311,43 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_gives_the_same_window() {
-        let window = window(&[batch(0, 0, 4, 0), batch(0, 5, 9, 5)]);
-        let bytes = window.snapshot().expect("not empty");
-        assert_eq!(ProducerWindow::from_snapshot(&bytes), Ok(window));
-        assert_eq!(ProducerWindow::new().snapshot(), None);
+    fn a_marker_of_a_later_epoch_closes_the_door_behind_it() {
+        let mut window = window(&[batch(3, 0, 9, 0)]);
+        let before = window.clone();
+        window.marker(7, 4, 10, 1000);
+        assert_eq!(window.first_marker(), Some(10));
+        let late = batch(3, 10, 10, 0);
         assert_eq!(
-            ProducerWindow::from_snapshot(&[9]),
-            Err(SnapshotError::Version(9))
+            window.check(&late),
+            Err(ResponseError::InvalidProducerEpoch)
         );
-        assert!(ProducerWindow::from_snapshot(&bytes[..bytes.len() - 2]).is_err());
+        assert_eq!(window.check(&batch(4, 0, 0, 0)), Ok(Verdict::New));
+        let gap = Err(ResponseError::OutOfOrderSequenceNumber);
+        assert_eq!(window.check(&batch(4, 10, 10, 0)), gap);
+        let marked = window.clone();
+        window.truncate(10);
+        assert_eq!(window, before, "it was taken back");
+
+        let mut window = marked;
+        window.durable(11);
+        assert_eq!(window.first_marker(), None);
+        window.truncate(10);
+        assert_eq!(window.len(), 1, "what is durable stays");
+    }
+
+    #[test]
+    fn a_marker_of_the_same_epoch_changes_nothing() {
+        let mut window = window(&[batch(3, 0, 9, 0)]);
+        window.marker(7, 3, 10, 1000);
+        assert_eq!(window.check(&batch(3, 10, 12, 0)), Ok(Verdict::New));
     }
 
     #[test]
     fn silent_producers_expire() {
         let mut window = window(&[batch(0, 0, 4, 0)]);
-        window.expire(1999, 1000);
+        window.expire(1999, 1000, |_| false);
         assert_eq!(window.len(), 1);
-        window.expire(2000, 1000);
+        window.expire(2000, 1000, |_| false);
         assert!(window.is_empty());
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use ottla_codec::ResponseError;
+use ottla_codec::control::Outcome;
 
-use super::effects::{Effects, Outcome};
+use super::effects::Effects;
 use super::records::{self, RecordError};
 use super::transaction::{NONE, ProducerEpoch, State, Transaction};
 use crate::Now;

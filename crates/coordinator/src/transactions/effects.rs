@@ -1,15 +1,9 @@
 //! What a call causes.
 
+use ottla_codec::control::Outcome;
+
 use crate::StoreOp;
 use crate::groups::PartitionId;
-
-/// How a transaction ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Outcome {
-    Commit,
-    Abort,
-}
 
 /// The end of a transaction: a marker in each partition, and its offsets made the groups' or dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,8 @@ mod transaction;
 pub use coordinator::{
     InitProducerId, Limits, Producer, TransactionCoordinator, TransactionVersion,
 };
-pub use effects::{Effects, Ending, Outcome};
+pub use effects::{Effects, Ending};
 pub use list::{Description, Filter, Listed};
+pub use ottla_codec::control::Outcome;
 pub use records::{RecordError, transactional_id_of_key};
 pub use transaction::{ProducerEpoch, State};

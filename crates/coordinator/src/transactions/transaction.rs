@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::effects::{Ending, Outcome};
+use ottla_codec::control::Outcome;
+
+use super::effects::Ending;
 use crate::groups::PartitionId;
 
 /// No producer id, no epoch.

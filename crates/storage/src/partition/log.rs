@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use ottla_codec::batch::{self, BatchHeader, TimestampType};
+use ottla_codec::control;
 use serde::{Deserialize, Serialize};
 
 use super::{AppendContext, PartitionState};
@@ -146,7 +147,7 @@ impl Log {
         let mut placed = Vec::with_capacity(headers.len());
         for header in headers {
             if header.has_producer_id() {
-                match self.state.check(header, ctx.now_ms) {
+                match self.state.check(header, ctx) {
                     Ok(Check::New) => {}
                     Ok(Check::Duplicate {
                         base_offset: original,
@@ -172,7 +173,8 @@ impl Log {
                 header.max_timestamp = append_time;
                 header.crc = u32::from_be_bytes([batch[17], batch[18], batch[19], batch[20]]);
             }
-            self.state.appended(&header, ctx.now_ms);
+            let marker = control::outcome(&header, batch);
+            self.state.appended(&header, marker, ctx.now_ms);
             next = header.next_offset();
             at += header.size;
             placed.push(header);

@@ -47,6 +47,8 @@ pub struct Partition {
     dir: PathBuf,
     log: Mutex<Log>,
     high_watermark: AtomicI64,
+    /// The first offset that a transaction leaves undecided; `i64::MAX` if none does.
+    undecided: AtomicI64,
     log_start: AtomicI64,
     deleted: AtomicBool,
     /// Held while a segment is opened for writing, by the writer or the background thread.
@@ -59,6 +61,18 @@ pub struct Partition {
 pub struct AppendContext {
     /// Milliseconds since the epoch: LogAppendTime, segment ages.
     pub now_ms: i64,
+    /// A transactional batch may begin its producer's transaction in this partition: whoever appends knows that it is one.
+    pub begins_transaction: bool,
+}
+
+impl AppendContext {
+    /// For batches that begin no transaction.
+    pub const fn at(now_ms: i64) -> AppendContext {
+        AppendContext {
+            now_ms,
+            begins_transaction: false,
+        }
+    }
 }
 
 /// An append that has its offsets and is on its way to the journal.
@@ -189,6 +203,7 @@ impl Partition {
             index: loaded.index,
             dir: loaded.dir,
             high_watermark: AtomicI64::new(log.end),
+            undecided: AtomicI64::new(log.state.first_undecided().unwrap_or(i64::MAX)),
             log_start: AtomicI64::new(log.start),
             log: Mutex::new(log),
             deleted: AtomicBool::new(false),
@@ -323,6 +338,7 @@ impl Partition {
                     self.core.unflushed.fetch_add(len, Ordering::Relaxed);
                 }
                 self.mark_dirty(log);
+                self.note_undecided(log);
                 let appended = Appended {
                     base_offset,
                     next_offset,
@@ -345,6 +361,7 @@ impl Partition {
 
     pub(crate) fn roll_back_locked(&self, log: &mut Log, offset: i64) {
         let (bytes, unflushed) = log.rollback(offset);
+        self.note_undecided(log);
         self.forget_bytes(bytes, unflushed);
     }
 
@@ -361,9 +378,24 @@ impl Partition {
     pub fn high_watermark(&self) -> i64 {
         self.high_watermark.load(Ordering::Acquire)
     }
-    /// The first offset of an open transaction, or the high watermark.
+    /// Where readers of committed records stop: the first offset of a transaction that is open or not durably ended, or the
+    /// high watermark.
     pub fn last_stable_offset(&self) -> i64 {
-        self.high_watermark()
+        self.undecided
+            .load(Ordering::Acquire)
+            .min(self.high_watermark())
+    }
+    /// Aborted transactions with records in `from..to`: producer id and first offset.
+    pub fn aborted_between(&self, from: i64, to: i64) -> Vec<(i64, i64)> {
+        self.log.lock().state.aborted_between(from, to)
+    }
+    /// Whether a transaction of `producer_id` is open here, so that its batches need no [`AppendContext::begins_transaction`].
+    pub fn has_open_transaction(&self, producer_id: i64) -> bool {
+        self.log.lock().state.has_open_transaction(producer_id)
+    }
+    pub(super) fn note_undecided(&self, log: &Log) {
+        let first = log.state.first_undecided().unwrap_or(i64::MAX);
+        self.undecided.store(first, Ordering::Release);
     }
     /// The offset after the last record, durable or not.
     pub fn log_end_offset(&self) -> i64 {
@@ -394,6 +426,11 @@ impl Partition {
     /// Shows records up to `offset` to consumers. Call [`Partition::wake_watchers`] after it.
     pub(crate) fn advance_high_watermark(&self, offset: i64) {
         self.high_watermark.fetch_max(offset, Ordering::AcqRel);
+        if self.undecided.load(Ordering::Acquire) != i64::MAX {
+            let mut log = self.log.lock();
+            log.state.durable(offset);
+            self.note_undecided(&log);
+        }
     }
 
     /// Wakes those who wait for data, though there is none: what they may see of the log has changed.
@@ -413,6 +450,7 @@ impl Partition {
 
     pub(crate) fn set_log_start(&self, log: &mut Log, offset: i64) {
         log.start = offset;
+        log.state.log_starts_at(offset);
         self.log_start.store(offset, Ordering::Release);
     }
 

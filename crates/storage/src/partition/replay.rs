@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use ottla_codec::batch::{BatchHeader, HEADER_LEN};
+use ottla_codec::control::{self, Outcome};
 
 use super::files::SegmentFile;
 use super::log::{Cached, Log};
@@ -45,12 +46,17 @@ impl Partition {
         };
         let mut log = self.lock();
         let state_end = log.state_end;
-        for header in headers.iter().filter(|h| h.base_offset >= state_end) {
-            log.state.appended(header, place.now_ms);
+        for (header, marker) in headers.iter().zip(markers_of(&headers, &body)) {
+            if header.base_offset >= state_end {
+                log.state.appended(header, marker, place.now_ms);
+            }
         }
         if log.state_end < place.next_offset {
             // The rows of a checkpoint that a crash cut short may differ in age: this one is written again.
             log.state_end = place.next_offset;
+            // What the journal has is durable.
+            log.state.durable(place.next_offset);
+            self.note_undecided(&log);
             self.mark_dirty(&mut log);
         }
         if place.next_offset <= log.end {
@@ -146,6 +152,20 @@ fn headers_of(bytes: &Bytes) -> io::Result<Vec<BatchHeader>> {
         headers.push(header);
     }
     Ok(headers)
+}
+
+/// What each batch says of a transaction. A marker is small: the journal has its bytes.
+fn markers_of(headers: &[BatchHeader], body: &Body) -> Vec<Option<Outcome>> {
+    let mut rest = match body {
+        Body::Inline(bytes) => &bytes[..],
+        Body::Segment { .. } => &[],
+    };
+    let mut next = |header: &BatchHeader| {
+        let marker = control::outcome(header, rest);
+        rest = rest.get(header.size..).unwrap_or_default();
+        marker
+    };
+    headers.iter().map(&mut next).collect()
 }
 
 fn damaged(reason: String) -> io::Error {

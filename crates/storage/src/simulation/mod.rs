@@ -13,6 +13,7 @@ pub(crate) use model::read_bytes;
 use model::{Batch, Model, check_bytes};
 use ottla_codec::ResponseError;
 use ottla_codec::batch::{BatchHeader, check_all};
+use ottla_codec::control::Outcome;
 use ottla_codec::records::{BatchBuilder, Record};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -31,10 +32,10 @@ mod model;
 struct Bases(Vec<i64>);
 
 impl PartitionState for Bases {
-    fn check(&mut self, _: &BatchHeader, _: i64) -> Result<Check, ResponseError> {
+    fn check(&mut self, _: &BatchHeader, _: AppendContext) -> Result<Check, ResponseError> {
         Ok(Check::New)
     }
-    fn appended(&mut self, batch: &BatchHeader, _: i64) {
+    fn appended(&mut self, batch: &BatchHeader, _: Option<Outcome>, _: i64) {
         self.0.push(batch.base_offset);
     }
     fn snapshot(&self) -> Option<Vec<u8>> {
@@ -404,7 +405,7 @@ impl Simulation {
         let large = *p.topic() == MIXED && self.rng.random_bool(0.15);
         let (bytes, headers) = self.batch(large);
         let sent = bytes.clone();
-        match p.append(bytes, &headers, AppendContext { now_ms: 1 }) {
+        match p.append(bytes, &headers, AppendContext::at(1)) {
             Ok(appended) => self.note(&p, Self::noted(&sent, &appended, None)),
             Err(AppendError::Store(_)) => {}
             Err(e) => panic!("append: {e}"),
@@ -455,7 +456,7 @@ impl Simulation {
                 partition,
                 batches,
                 headers,
-                ctx: AppendContext { now_ms: 1 },
+                ctx: AppendContext::at(1),
             });
         }
         match self.store.as_ref().unwrap().commit_all(ops) {
@@ -487,7 +488,7 @@ impl Simulation {
             } else if let Some(p) = store.partition(&topic.id, 0) {
                 let large = self.rng.random_bool(0.3);
                 let (bytes, headers) = self.batch(large);
-                match p.append(bytes, &headers, AppendContext { now_ms: 1 }) {
+                match p.append(bytes, &headers, AppendContext::at(1)) {
                     Ok(_) | Err(AppendError::Store(_)) => {}
                     Err(e) => panic!("append: {e}"),
                 }

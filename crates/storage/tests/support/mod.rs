@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use ottla_codec::ResponseError;
 use ottla_codec::batch::{BatchHeader, check_all};
+use ottla_codec::control::Outcome;
 use ottla_codec::records::{BatchBuilder, Record, iterate};
 use ottla_codec::response::Chunk;
 use ottla_storage::fs::OsFs;
@@ -19,10 +20,10 @@ use ottla_storage::{
 
 pub struct NoState;
 impl PartitionState for NoState {
-    fn check(&mut self, _: &BatchHeader, _: i64) -> Result<Check, ResponseError> {
+    fn check(&mut self, _: &BatchHeader, _: AppendContext) -> Result<Check, ResponseError> {
         Ok(Check::New)
     }
-    fn appended(&mut self, _: &BatchHeader, _: i64) {}
+    fn appended(&mut self, _: &BatchHeader, _: Option<Outcome>, _: i64) {}
     fn snapshot(&self) -> Option<Vec<u8>> {
         None
     }
@@ -87,7 +88,7 @@ pub fn batch(values: &[&[u8]], timestamp: i64) -> (BytesMut, Vec<BatchHeader>) {
     (BytesMut::from(&bytes[..]), headers)
 }
 
-pub const NOW: AppendContext = AppendContext { now_ms: 1000 };
+pub const NOW: AppendContext = AppendContext::at(1000);
 
 pub async fn append(store: &Store, partition: &Partition, values: &[&[u8]], timestamp: i64) -> i64 {
     let (bytes, headers) = batch(values, timestamp);

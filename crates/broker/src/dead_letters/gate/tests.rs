@@ -56,7 +56,7 @@ async fn log(dir: &std::path::Path) -> (Store, Arc<Partition>) {
         let batch = BytesMut::from(&builder.build(&records)[..]);
         let headers = check_all(&batch).expect("a sound batch");
         let appended = partition
-            .append(batch, &headers, AppendContext { now_ms: 5 })
+            .append(batch, &headers, AppendContext::at(5))
             .expect("the store takes writes");
         store.durable(appended.commit).await.expect("kept");
     }

@@ -196,7 +196,7 @@ fn appends(
                     })?,
                     batches: BytesMut::from(&batch[..]),
                     headers: vec![header],
-                    ctx: AppendContext { now_ms },
+                    ctx: AppendContext::at(now_ms),
                 });
                 went.extend(offsets.by_ref().take(count));
             }
