@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs one of Apache Kafka's command line tools: kafka-tool.sh topics --bootstrap-server localhost:9092 --list
 # NAME is that of Kafka's own script with or without `kafka-` and `.sh`, or a Java class.
-# Java options go in KAFKA_OPTS.
+# Java options go in KAFKA_OPTS. `kafka-tool.sh --class NAME` says which class it is.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cache=${OTTLA_CACHE:-$root/.cache}
@@ -10,11 +10,11 @@ cache=${OTTLA_CACHE:-$root/.cache}
     sed -n '2,4s/^# //p' "$0"
     exit 2
 }
-[ -d "$cache/java/libs" ] || {
-    echo "error: Kafka's tools are not installed: run scripts/setup-test-clients.sh java" >&2
-    exit 1
-}
-
+print=
+if [ "$1" = --class ]; then
+    print=yes
+    shift
+fi
 name=${1#kafka-}
 name=${name%.sh}
 shift
@@ -25,14 +25,18 @@ cluster) class=org.apache.kafka.tools.ClusterTool ;;
 configs) class=kafka.admin.ConfigCommand ;;
 console-consumer) class=org.apache.kafka.tools.consumer.ConsoleConsumer ;;
 console-producer) class=org.apache.kafka.tools.ConsoleProducer ;;
+consumer-perf-test) class=org.apache.kafka.tools.ConsumerPerformance ;;
 consumer-groups) class=org.apache.kafka.tools.consumer.group.ConsumerGroupCommand ;;
 delete-records) class=org.apache.kafka.tools.DeleteRecordsCommand ;;
 dump-log) class=org.apache.kafka.tools.DumpLogSegments ;;
+features) class=org.apache.kafka.tools.FeatureCommand ;;
 get-offsets) class=org.apache.kafka.tools.GetOffsetShell ;;
 groups) class=org.apache.kafka.tools.GroupsCommand ;;
 leader-election) class=org.apache.kafka.tools.LeaderElectionCommand ;;
 log-dirs) class=org.apache.kafka.tools.LogDirsCommand ;;
+metadata-quorum) class=org.apache.kafka.tools.MetadataQuorumCommand ;;
 producer-perf-test) class=org.apache.kafka.tools.ProducerPerformance ;;
+reassign-partitions) class=org.apache.kafka.tools.reassign.ReassignPartitionsCommand ;;
 server-start) class=kafka.Kafka ;;
 storage) class=kafka.tools.StorageTool ;;
 topics) class=org.apache.kafka.tools.TopicCommand ;;
@@ -43,6 +47,15 @@ verifiable-producer) class=org.apache.kafka.tools.VerifiableProducer ;;
     exit 2
     ;;
 esac
+
+if [ -n "$print" ]; then
+    echo "$class"
+    exit
+fi
+[ -d "$cache/java/libs" ] || {
+    echo "error: Kafka's tools are not installed: run scripts/setup-test-clients.sh java" >&2
+    exit 1
+}
 
 # These tools live a second: the second compiler and its threads would cost more than they give.
 short="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Xmx256m"

@@ -85,7 +85,8 @@ pub fn python(script: &str) -> Command {
     command
 }
 
-fn java(class: &str) -> Command {
+/// A class of tests/java.
+pub(super) fn java(class: &str) -> Command {
     let jar = installed("java/driver.jar", "java");
     let libs = installed("java/libs", "java").join("*");
     let mut command = Command::new("java");

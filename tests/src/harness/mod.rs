@@ -2,10 +2,12 @@
 
 mod broker;
 mod driver;
+mod originals;
 mod tools;
 
 pub use broker::{Broker, Target, ottla_binary};
 pub use driver::{Client, check, checks_of, program, python, worker};
+pub use originals::original;
 pub use tools::{Finished, kafka_tool, kcat, run};
 
 use std::path::{Path, PathBuf};

@@ -4,4 +4,5 @@ mod clients;
 mod dead_letters;
 mod kcat;
 mod rdkafka;
+mod shims;
 mod tools;
