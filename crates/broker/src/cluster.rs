@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ottla_codec::StrBytes;
 
-use crate::listeners;
+use crate::settings::parse_endpoints;
 
 /// What clients that came through one listener are told to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Cluster {
     /// What a value of `advertised.listeners` that is set while the broker runs says of its listeners, or why it cannot be:
     /// it may name none that the broker does not have. Those that it leaves out keep what they were started with.
     pub fn readvertised(&self, value: &str) -> Result<Vec<Advertised>, String> {
-        let endpoints = listeners::parse("advertised.listeners", value).map_err(|e| e.reason)?;
+        let endpoints = parse_endpoints("advertised.listeners", value).map_err(|e| e.reason)?;
         if endpoints.is_empty() {
             return Err("there is no listener in it".to_owned());
         }

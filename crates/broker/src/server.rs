@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 use crate::accept::{Acceptor, Speaks};
 use crate::background;
@@ -28,7 +29,7 @@ use crate::http::listen::{self, Wanted};
 use crate::listeners::{self, Bound};
 use crate::metrics::Metrics;
 use crate::producer_state;
-use crate::settings::{BrokerConfig, Settings};
+use crate::settings::{self, BrokerConfig, Settings};
 use crate::state::BrokerState;
 use crate::topics::TopicService;
 
@@ -80,13 +81,22 @@ impl Broker {
     /// and the HTTP port says on `/readyz` that it is not yet time.
     pub async fn start_closed(config: BrokerConfig) -> Result<Broker, StartError> {
         let settings = Arc::new(Settings::new(&config)?);
-        let configured = listeners::configured(&config.values)?;
+        let configured = settings::listeners(&config.values)?;
         // The port first: a port that is taken is the likelier mistake, and nothing is opened for it.
         let wanted_http = listen::configured(&config.values, &configured)?;
         let bound = listeners::bind(configured)?;
         let http_port = listen::bind(&wanted_http)?;
         let data_dir = config.data_dir.clone();
         let store = open_store(&config, &settings).await?;
+        if let Some(asked) = settings.cluster_id()
+            && asked != store.cluster_id()
+        {
+            warn!(
+                "cluster.id={asked} is not the id that the data directory has: it stays {}. Another directory (log.dirs) \
+                 makes a new cluster",
+                store.cluster_id()
+            );
+        }
         let cluster = Cluster {
             node_id: settings.current().node_id,
             cluster_id: StrBytes::from_string(store.cluster_id().to_string()),

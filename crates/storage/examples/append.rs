@@ -98,6 +98,7 @@ async fn main() -> anyhow::Result<()> {
             ..LogConfig::default()
         }),
         partition_state: Arc::new(NoState),
+        cluster_id: None,
     };
     let store = Store::open(Arc::new(OsFs), &dir, options)?;
     let new = NewTopic {

@@ -78,4 +78,7 @@ pub struct StoreOptions {
     pub log_config: ConfigResolver,
     /// Makes the per-partition state that sees every batch (producer windows).
     pub partition_state: Arc<dyn crate::PartitionStateFactory>,
+    /// The cluster id of a data directory that is made; one that is there keeps its own. `None`: a random one.
+    /// One line without control characters.
+    pub cluster_id: Option<String>,
 }

@@ -41,8 +41,12 @@ pub(crate) fn meta_dir(dir: &Path) -> PathBuf {
     dir.join("meta")
 }
 
-/// Locks a directory and reads its properties, or makes a new one.
-pub(crate) fn open(fs: &dyn Fs, dir: &Path) -> Result<DataDir, OpenError> {
+/// Locks a directory and reads its properties, or makes a new one, with this cluster id if there is one.
+pub(crate) fn open(
+    fs: &dyn Fs,
+    dir: &Path,
+    cluster_id: Option<&str>,
+) -> Result<DataDir, OpenError> {
     let io_error = |source: io::Error| OpenError::Io {
         path: dir.to_owned(),
         source,
@@ -64,7 +68,7 @@ pub(crate) fn open(fs: &dyn Fs, dir: &Path) -> Result<DataDir, OpenError> {
     let cluster_id = if fs.exists(&path).map_err(io_error)? {
         read_properties(fs, dir, &path)?
     } else {
-        create(fs, dir).map_err(io_error)?
+        create(fs, dir, cluster_id).map_err(io_error)?
     };
     for sub in [journal_dir(dir), topics_dir(dir), meta_dir(dir)] {
         if !fs.exists(&sub).map_err(io_error)? {
@@ -92,8 +96,11 @@ fn refuse_foreign(fs: &dyn Fs, dir: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn create(fs: &dyn Fs, dir: &Path) -> io::Result<String> {
-    let cluster_id = base64url(Uuid::new_v4().as_bytes());
+fn create(fs: &dyn Fs, dir: &Path, cluster_id: Option<&str>) -> io::Result<String> {
+    let cluster_id = cluster_id.map_or_else(
+        || base64url(Uuid::new_v4().as_bytes()),
+        |given| given.to_owned(),
+    );
     let text = format!("# Written by Ottla.\nottla.format={FORMAT}\ncluster.id={cluster_id}\n");
     let new = dir.join("meta.properties.new");
     let file = fs.open(&new, OpenMode::Truncate)?;

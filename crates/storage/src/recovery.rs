@@ -33,7 +33,7 @@ pub(crate) fn open(
     tuning: Tuning,
     stepped: bool,
 ) -> Result<Inner, OpenError> {
-    let data_dir = datadir::open(&*fs, dir)?;
+    let data_dir = datadir::open(&*fs, dir, options.cluster_id.as_deref())?;
     if fs
         .available_bytes(dir)
         .is_ok_and(|room| room < 2 * tuning.checkpoint_room)

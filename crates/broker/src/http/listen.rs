@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tracing::warn;
 
-use crate::listeners::{self, Endpoint};
+use crate::listeners;
 use crate::server::StartError;
-use crate::settings::SettingsError;
+use crate::settings::{Listener, SettingsError};
 
 /// The setting.
 const NAME: &str = "http.port";
@@ -37,13 +37,13 @@ pub(crate) enum Wanted {
 /// Reads `http.port`. A broker all of whose listeners take free ports takes a free one here, too: there may be many.
 pub(crate) fn configured(
     values: &BTreeMap<String, String>,
-    listeners: &[(Endpoint, Option<Endpoint>)],
+    listeners: &[Listener],
 ) -> Result<Wanted, SettingsError> {
     let host = listeners
         .first()
-        .map_or_else(String::new, |(endpoint, _)| endpoint.host.clone());
+        .map_or_else(String::new, |listener| listener.endpoint.host.clone());
     let Some(value) = values.get(NAME) else {
-        let is_scratch = listeners.iter().all(|(endpoint, _)| endpoint.port == 0);
+        let is_scratch = listeners.iter().all(|listener| listener.endpoint.port == 0);
         return Ok(Wanted::Port {
             host,
             port: if is_scratch { 0 } else { DEFAULT_PORT },
@@ -104,14 +104,19 @@ fn hint(error: &io::Error, port: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Endpoint;
 
-    fn listeners(ports: &[u16]) -> Vec<(Endpoint, Option<Endpoint>)> {
+    fn listeners(ports: &[u16]) -> Vec<Listener> {
         let endpoint = |port: &u16| Endpoint {
             name: format!("L{port}"),
             host: "127.0.0.1".to_owned(),
             port: *port,
         };
-        ports.iter().map(|port| (endpoint(port), None)).collect()
+        let listener = |port| Listener {
+            endpoint: endpoint(port),
+            advertised: None,
+        };
+        ports.iter().map(listener).collect()
     }
 
     fn wanted(value: Option<&str>, ports: &[u16]) -> Result<Wanted, SettingsError> {

@@ -13,8 +13,8 @@ Made from the table in `crates/broker/src/settings/table`; change it there, then
 `UPDATE=1 cargo test -p ottla-broker settings_page`.
 
 Names are Kafka's; Ottla's own start with `ottla.`. A name that is in no table is warned of and ignored. In the
-environment `num.partitions` is `OTTLA_NUM_PARTITIONS`, and `ottla.durability` `OTTLA_DURABILITY` (one `_` for a dot, two for a `_`,
-three for a `-`). The column *change* says
+environment `num.partitions` is `KAFKA_NUM_PARTITIONS`, `KAFKA_CFG_NUM_PARTITIONS` or `OTTLA_NUM_PARTITIONS`, and `ottla.durability`
+`OTTLA_DURABILITY` (one `_` for a dot, two for a `_`, three for a `-`; more in [DROPIN.md](DROPIN.md)). The column *change* says
 when a broker setting takes a new value: *start* when the broker starts, *any time* also while it runs (`kafka-configs --alter`).
 Topic settings change at any time. Settings of dead letters (`dlq.`) exist for the broker, for topics and for groups, with the same
 names: what a group sets goes before what the topic sets, and that before the broker (`kafka-configs --entity-type groups`);

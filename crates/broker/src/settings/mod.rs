@@ -8,6 +8,7 @@ mod dynamic;
 mod effective;
 mod groups;
 mod layers;
+mod listeners;
 #[cfg(test)]
 mod markdown;
 pub mod properties;
@@ -23,10 +24,13 @@ use ottla_storage::config::ConfigResolver;
 use ottla_storage::{PartitionStateFactory, StoreOptions};
 use parking_lot::Mutex;
 
+pub use definition::Definition;
 pub(crate) use describe::Described;
 pub(crate) use dynamic::{ADVERTISED_LISTENERS, AlterError, Alteration, BrokerTarget, Changes};
 pub use effective::{Effective, TopicConfig};
 pub(crate) use layers::{Given, Layers, Source, Values};
+pub(crate) use listeners::parse as parse_endpoints;
+pub use listeners::{Endpoint, Listener, derived_listeners, listeners};
 
 /// Why settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +42,30 @@ pub struct SettingsError {
     pub reason: String,
 }
 
-/// Whether there is a broker setting of this name, with or without effect.
-pub fn is_broker_setting(name: &str) -> bool {
-    table::broker_setting(name).is_some()
+/// The broker setting of this name.
+pub fn broker_setting(name: &str) -> Option<&'static Definition> {
+    table::broker_setting(name)
+}
+
+/// All settings of a broker, in the order of docs/SETTINGS.md.
+pub fn broker_settings() -> impl Iterator<Item = &'static Definition> {
+    table::rows().filter(|row| row.scope == definition::Scope::Broker)
+}
+
+/// Whether files written for Kafka may hold this name: one of the table, or of a part of Kafka that Ottla does not have.
+pub fn is_known(name: &str) -> bool {
+    table::broker_setting(name).is_some() || table::is_accepted(name)
+}
+
+/// The broker setting whose name is closest to one that is not known, if one is close.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    // One slip in eight letters, and two at least.
+    let far = (name.len() / 8).max(2) + 1;
+    broker_settings()
+        .map(|row| (strsim::osa_distance(name, row.name), row.name))
+        .filter(|(distance, _)| *distance < far)
+        .min()
+        .map(|(_, name)| name)
 }
 
 /// What a broker is started with: where the data is, and every setting given by file, environment, flags, as `name -> value`
@@ -51,6 +76,70 @@ pub struct BrokerConfig {
     pub data_dir: PathBuf,
     /// Static settings, later sources having replaced earlier ones.
     pub values: BTreeMap<String, String>,
+}
+
+/// What a broker would make of its settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// What it would go by, as DescribeConfigs shows it: all that was given and can be.
+    pub in_force: BTreeMap<String, String>,
+    /// Its listeners for clients; none if the settings of listeners cannot be.
+    pub listeners: Vec<Listener>,
+    /// Why it would not start.
+    pub problems: Vec<SettingsError>,
+    /// Names that it would warn of and ignore.
+    pub unknown: Vec<String>,
+    /// Names that it would accept, and do nothing about.
+    pub without_effect: Vec<String>,
+}
+
+/// Holds all that a broker is started with against the table and against each other, without starting one.
+pub fn inspect(config: &BrokerConfig) -> Inspection {
+    let (in_force, mut found) = read(config);
+    found.in_force = in_force;
+    match listeners(&config.values) {
+        // What is no number was told already.
+        Err(problem) if found.problems.iter().any(|told| told.name == problem.name) => {}
+        Err(problem) => found.problems.push(problem),
+        Ok(listeners) => {
+            let http = crate::http::listen::configured(&config.values, &listeners);
+            found.problems.extend(http.err());
+            found.listeners = listeners;
+        }
+    }
+    found
+}
+
+/// The values as they go in force, and what is to be said of them.
+fn read(config: &BrokerConfig) -> (Values, Inspection) {
+    let mut file = Values::new();
+    let mut found = Inspection::default();
+    for (name, value) in &config.values {
+        let Some(definition) = table::broker_setting(name) else {
+            let names = match table::is_accepted(name) {
+                true => &mut found.without_effect,
+                false => &mut found.unknown,
+            };
+            names.push(name.clone());
+            continue;
+        };
+        if !definition.has_effect {
+            found.without_effect.push(name.clone());
+        } else if let Some(reason) = definition.reason_against(value) {
+            found
+                .problems
+                .push(error(name, value, format!("{reason} ({})", definition.doc)));
+            continue;
+        }
+        file.insert(name.clone(), definition.normalize(value));
+    }
+    found.problems.extend(settle_node_id(&mut file).err());
+    found
+        .problems
+        .extend(settle_log_dirs(&mut file, config).err());
+    found.problems.extend(settle_cluster_id(&mut file).err());
+    found.problems.extend(check_together(&file).err());
+    (file, found)
 }
 
 /// All that readers need, replaced as one when a dynamic setting changes.
@@ -84,34 +173,19 @@ impl Settings {
     /// Parses and checks what is given; what is not given has its default. A name that is not known is warned of,
     /// and never stops the start.
     pub fn new(config: &BrokerConfig) -> Result<Settings, SettingsError> {
-        let mut file = Values::new();
-        let mut idle = Vec::new();
-        for (name, value) in &config.values {
-            match table::broker_setting(name) {
-                Some(definition) if definition.has_effect => {
-                    if let Some(reason) = definition.reason_against(value) {
-                        return Err(error(name, value, format!("{reason} ({})", definition.doc)));
-                    }
-                    file.insert(name.clone(), definition.normalize(value));
-                }
-                Some(definition) => {
-                    idle.push(name.as_str());
-                    file.insert(name.clone(), definition.normalize(value));
-                }
-                // Settings of one listener: TLS and SASL, which a listener cannot ask for anyway.
-                None if name.starts_with("listener.name.") => idle.push(name.as_str()),
-                None => tracing::warn!(%name, "unknown setting, ignored"),
-            }
+        let (file, found) = read(config);
+        for name in &found.unknown {
+            tracing::warn!(%name, "unknown setting, ignored");
         }
-        if !idle.is_empty() {
+        if !found.without_effect.is_empty() {
             tracing::info!(
-                names = idle.join(", "),
+                names = found.without_effect.join(", "),
                 "settings that are accepted and have no effect"
             );
         }
-        settle_node_id(&mut file)?;
-        settle_log_dirs(&mut file, config)?;
-        check_together(&file)?;
+        if let Some(problem) = found.problems.into_iter().next() {
+            return Err(problem);
+        }
         Ok(Settings {
             current: ArcSwap::from_pointee(Snapshot::new(
                 Layers {
@@ -128,6 +202,11 @@ impl Settings {
     /// The settings as they are now.
     pub fn current(&self) -> Arc<Effective> {
         self.current.load().effective.clone()
+    }
+
+    /// The cluster id that is asked for; what the data directory has may be another.
+    pub(crate) fn cluster_id(&self) -> Option<String> {
+        self.layers().value("cluster.id").map(str::to_owned)
     }
 
     /// Where every value comes from.
@@ -175,6 +254,7 @@ impl Settings {
             checkpoint_interval: effective.checkpoint_interval,
             log_config: self.log_config_resolver(),
             partition_state,
+            cluster_id: self.cluster_id(),
         }
     }
 }
@@ -223,6 +303,22 @@ fn settle_log_dirs(file: &mut Values, config: &BrokerConfig) -> Result<(), Setti
         ));
     }
     file.insert("log.dirs".to_owned(), config.data_dir.display().to_string());
+    Ok(())
+}
+
+/// Any line is a cluster id: test frameworks give names where Kafka gives UUIDs. An empty one is none.
+fn settle_cluster_id(file: &mut Values) -> Result<(), SettingsError> {
+    const MAX: usize = 255;
+    match file.get("cluster.id") {
+        Some(id) if id.is_empty() => {
+            file.remove("cluster.id");
+        }
+        Some(id) if id.len() > MAX || id.contains(char::is_control) => {
+            let reason = format!("must be a line of at most {MAX} bytes");
+            return Err(error("cluster.id", id, reason));
+        }
+        _ => {}
+    }
     Ok(())
 }
 

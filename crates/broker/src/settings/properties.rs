@@ -12,11 +12,27 @@ pub struct PropertiesError {
     pub reason: String,
 }
 
+/// One `name=value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Entry {
+    /// The line it begins on, counted from 1.
+    pub line: usize,
+    pub name: String,
+    pub value: String,
+}
+
 /// Reads `name=value` lines: comments with `#` or `!`, `=`, `:` or white space between name and value, lines continued
 /// by a backslash, escapes `\t \n \r \f \uXXXX`. The last of several values of a name wins.
 pub fn parse(text: &str) -> Result<BTreeMap<String, String>, PropertiesError> {
-    let mut values = BTreeMap::new();
-    for (line, logical) in logical_lines(text) {
+    entries(text)
+        .map(|entry| entry.map(|entry| (entry.name, entry.value)))
+        .collect()
+}
+
+/// The same line by line, with each that is malformed in its place.
+pub fn entries(text: &str) -> impl Iterator<Item = Result<Entry, PropertiesError>> {
+    logical_lines(text).into_iter().map(|(line, logical)| {
         let (name, value) = split(&logical);
         let unescape = |part| unescape(part).map_err(|reason| PropertiesError { line, reason });
         let name = unescape(name)?;
@@ -26,9 +42,9 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, String>, PropertiesError> {
                 reason: format!("there is no name before the value in `{logical}`"),
             });
         }
-        values.insert(name, unescape(value)?.trim_end().to_owned());
-    }
-    Ok(values)
+        let value = unescape(value)?.trim_end().to_owned();
+        Ok(Entry { line, name, value })
+    })
 }
 
 /// Lines without comments and blank ones, with those joined that end in a backslash; each with the number of its first line.

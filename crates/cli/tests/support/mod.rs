@@ -33,7 +33,14 @@ impl Served {
     }
 
     pub fn start_with<S: AsRef<OsStr>>(data_dir: &Path, args: &[S]) -> Served {
-        let mut child = serve(data_dir).args(args).spawn().unwrap();
+        let mut command = serve(data_dir);
+        command.args(args);
+        Served::of(command)
+    }
+
+    /// The broker that a command starts.
+    pub fn of(mut command: Command) -> Served {
+        let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {

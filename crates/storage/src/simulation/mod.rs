@@ -83,6 +83,7 @@ pub(crate) fn options(durability: Durability) -> StoreOptions {
             ..LogConfig::default()
         }),
         partition_state: Arc::new(Factory),
+        cluster_id: None,
     }
 }
 

@@ -50,6 +50,7 @@ pub fn options() -> StoreOptions {
             ..LogConfig::default()
         }),
         partition_state: Arc::new(NoState),
+        cluster_id: None,
     }
 }
 

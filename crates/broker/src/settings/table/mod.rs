@@ -1,5 +1,6 @@
 //! The one table of settings, in chapters.
 
+mod accepted;
 mod dead_letters;
 mod group;
 mod groups;
@@ -12,6 +13,8 @@ mod topic;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
+
+pub(super) use accepted::is_accepted;
 
 use super::definition::{Definition, Scope};
 

@@ -22,7 +22,7 @@ pub(super) const ROWS: &[Definition] = &[
     broker("num.replica.fetchers", Int, "1", "Threads that replicate from each other broker.").high().cluster_wide().no_effect(),
     broker("num.recovery.threads.per.data.dir", Int, "2", "Threads for recovery at start.").high().at_least(1).cluster_wide().no_effect(),
     unset("process.roles", List, "The roles of this process. Ottla always serves clients and needs no controller quorum.").high().one_of(&["broker", "controller"]).no_effect(),
-    unset("cluster.id", String, "A cluster id asked for by start scripts. The id is made with the data directory.").no_effect(),
+    unset("cluster.id", String, "The cluster id of a new data directory, any line of at most 255 bytes; unset, a random one. A directory keeps the id it has."),
     broker("controller.quorum.voters", List, "", "The controllers that vote.").high().no_effect(),
     broker("controller.quorum.bootstrap.servers", List, "", "Where controllers are found.").high().no_effect(),
     broker("controller.quorum.election.timeout.ms", Int, "1000", "Milliseconds before a controller election.").no_effect(),

@@ -2,26 +2,28 @@
 
 mod announce;
 mod banner;
-mod config;
-mod environment;
+pub mod config;
+pub mod environment;
 mod ports;
+pub mod sources;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use ottla_broker::Broker;
+use ottla_broker::settings::BrokerConfig;
 
-use crate::args::name_value;
 use crate::logging::{self, LogFormat};
 use crate::signals::{Signals, Stop};
 use crate::talk::say;
 use announce::Announce;
+use config::SettingArgs;
 use ports::PortFile;
 
 const HELP: &str = "\
-Of several sources the later wins: --config, then the environment (OTTLA_NUM_PARTITIONS=3), then --port, --host, --http-port and --durability, then --override.
+Of several sources the later wins: --config, then the environment (KAFKA_NUM_PARTITIONS=3), then --port, --host, --http-port and --durability, then --override.
 
 Examples:
   ottla serve
@@ -32,27 +34,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct ServeArgs {
-    /// Port to listen on; 0 takes a free one and says which [default: 9092]
-    #[arg(short, long)]
-    port: Option<u16>,
-    /// Address to listen on; 0.0.0.0 for all [default: 127.0.0.1]
-    #[arg(long)]
-    host: Option<String>,
-    /// Port for HTTP (health, metrics, dead letters); 0 takes a free one, off turns HTTP off [default: 9644]
-    #[arg(long, value_name = "PORT|off", value_parser = http_port)]
-    http_port: Option<String>,
-    /// Where to keep the data [default: the configuration's log.dirs, or ./data]
-    #[arg(short, long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// What an acknowledged record survives: disk, a power cut; os, the death of the process [default: disk]
-    #[arg(long, value_enum)]
-    durability: Option<Durability>,
-    /// Settings in the form of Kafka's server.properties
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Any setting, as in num.partitions=3; repeatable
-    #[arg(short, long = "override", value_name = "NAME=VALUE", value_parser = name_value)]
-    overrides: Vec<(String, String)>,
+    #[command(flatten)]
+    settings: SettingArgs,
     /// How log lines look; what is logged is set by the environment variable RUST_LOG
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
@@ -68,23 +51,9 @@ pub struct ServeArgs {
     threads: u16,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Durability {
-    Disk,
-    Os,
-}
-
-/// Checked here, so that a mistake is one of usage.
-fn http_port(text: &str) -> Result<String, String> {
-    match text == "off" || text.parse::<u16>().is_ok() {
-        true => Ok(text.to_owned()),
-        false => Err("expected a port (0 to 65535) or off".to_owned()),
-    }
-}
-
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     logging::start("info", args.log_format);
-    let config = config::broker_config(&args, std::env::vars_os())?;
+    let config = settings(&args.settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(usize::from(args.threads))
         .enable_all()
@@ -112,6 +81,23 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         drop(port_file);
         shut_down(broker, signals).await
     })
+}
+
+/// What the broker is started with. What is unknown is warned of, what cannot be is told with where it came from.
+fn settings(args: &SettingArgs) -> anyhow::Result<BrokerConfig> {
+    let (sources, warnings) = config::sources(args, std::env::vars_os())?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let problems = sources.inspect().problems;
+    if !problems.is_empty() {
+        let told: Vec<String> = problems
+            .iter()
+            .map(|problem| sources.tell(problem))
+            .collect();
+        anyhow::bail!("{}", told.join("\n"));
+    }
+    Ok(sources.broker_config())
 }
 
 /// Stops gracefully; a second signal ends the process at once, with the code that a shell gives to that signal.
