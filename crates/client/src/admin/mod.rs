@@ -8,7 +8,9 @@ mod groups;
 mod topic_partitions;
 mod topics;
 
-pub use configs::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource};
+pub use configs::{
+    ConfigChange, ConfigEntry, ConfigResource, ConfigResourceType, ConfigSource, ConfigSynonym,
+};
 pub use group_offsets::{CommittedOffset, CommittedOffsets};
 pub(crate) use group_offsets::{check_commit, commit_request, fetch_committed};
 pub(crate) use groups::group_id;

@@ -1,9 +1,10 @@
 //! One tool, one file.
 
+mod configs;
 mod topics;
 mod zookeeper;
 
 use crate::Tool;
 
 /// All tools by name.
-pub(crate) const TOOLS: &[Tool] = &[topics::TOOL, zookeeper::TOOL];
+pub(crate) const TOOLS: &[Tool] = &[configs::TOOL, topics::TOOL, zookeeper::TOOL];

@@ -167,6 +167,7 @@ mod tests {
             source: ConfigSource::Topic,
             read_only: false,
             sensitive: false,
+            synonyms: Vec::new(),
         };
         (topic, starts, ends, vec![config])
     }
