@@ -65,6 +65,7 @@ echo 'hosts: files dns' >etc/nsswitch.conf
 # What the images' own start commands are called; all of them end in `ottla serve`.
 install -m 0755 "$here/entrypoint.sh" entrypoint.sh
 install -m 0755 "$here/start.sh" usr/local/bin/start-ottla
+install -m 0755 "$here/health.sh" usr/local/bin/health
 install -m 0755 "$here/cub.sh" usr/bin/cub
 for script in "$here"/docker/*; do
     name=$(basename "$script" .sh)

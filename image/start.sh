@@ -52,4 +52,8 @@ if [ -z "${KAFKA_LISTENERS:-}${KAFKA_ADVERTISED_LISTENERS:-}${KAFKA_CFG_LISTENER
     esac
 fi
 
+# For the health check. A root file system that cannot be written to does without.
+if [ -w /run/ottla ]; then
+    set -- --port-file /run/ottla/broker.json "$@"
+fi
 exec ottla serve "$@"

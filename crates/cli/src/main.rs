@@ -7,6 +7,7 @@ mod failure;
 mod http;
 mod logging;
 mod output;
+mod rpk;
 mod signals;
 mod talk;
 mod time;
@@ -23,6 +24,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     if let Some(code) = commands::kafka::run_if_called_as_a_tool() {
+        return code;
+    }
+    if let Some(code) = rpk::run_if_called_as_rpk() {
         return code;
     }
     // Exits with 2 on a usage error, as clap does by itself.
