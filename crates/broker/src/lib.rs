@@ -24,6 +24,7 @@ mod features;
 mod fetch_sessions;
 mod fetch_wait;
 mod first_error;
+mod first_topics;
 mod groups;
 mod handlers;
 mod http;
@@ -40,4 +41,5 @@ mod state;
 mod topics;
 
 pub use check::check_data_dir;
+pub use first_topics::{FirstTopic, FirstTopics, FirstTopicsError, Seeding};
 pub use server::{Broker, StartError};

@@ -23,6 +23,7 @@ use crate::connections::{Connections, Ending};
 use crate::dead_letters::redrive::{self, Redrives};
 use crate::dead_letters::{DeadLetters, Queues};
 use crate::fetch_sessions::FetchSessions;
+use crate::first_topics::{self, FirstTopics};
 use crate::groups::GroupService;
 use crate::http::Http;
 use crate::http::listen::{self, Wanted};
@@ -109,6 +110,7 @@ impl Broker {
             topics.clone(),
         ));
         let groups = GroupService::new(store.clone(), settings.clone(), dead_letters.clone());
+        first_topics::remove_half_made(&store, &topics)?;
         dead_letters.delays.load(&store)?;
         groups.load_dead_letters();
         let state = Arc::new(BrokerState {
@@ -153,6 +155,11 @@ impl Broker {
     /// Serves clients from now on.
     pub fn open(&self) {
         self.state.open.cancel();
+    }
+
+    /// What makes topics before it is open.
+    pub fn first_topics(&self) -> FirstTopics {
+        FirstTopics::new(self.state.clone())
     }
 
     /// The node's id.

@@ -31,7 +31,7 @@ pub enum Tree {
     Groups,
     Offsets,
     Producers,
-    /// Dynamic broker, group and logger settings.
+    /// Dynamic broker, group and logger settings; which topics have not got their first records yet.
     Configs,
     /// State of dead letters: what groups failed on, redrives.
     DeadLetters,

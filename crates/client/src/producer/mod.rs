@@ -16,6 +16,7 @@ use batches::Batches;
 use partitioner::Partitioner;
 use sender::Sender;
 
+pub use partitioner::partition_of_key;
 pub use sender::Delivery;
 
 /// When the broker answers a produce request.

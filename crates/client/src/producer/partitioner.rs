@@ -30,10 +30,7 @@ impl Partitioner {
     /// The partition of a record among `count`.
     pub(super) fn choose(&self, topic: &str, key: Option<&[u8]>, count: i32) -> i32 {
         match key {
-            Some(key) => {
-                let positive = murmur2(key) & 0x7fff_ffff;
-                i32::try_from(positive).expect("the sign bit was cleared") % count
-            }
+            Some(key) => partition_of_key(key, count),
             None => self.topics.get(topic).map_or(0, |topic| topic.sticky),
         }
     }
@@ -44,6 +41,12 @@ impl Partitioner {
             topic.sticky = (topic.sticky + 1) % topic.count;
         }
     }
+}
+
+/// The partition of a key among `count`, which is above 0, as Kafka's clients choose it.
+pub fn partition_of_key(key: &[u8], count: i32) -> i32 {
+    let positive = murmur2(key) & 0x7fff_ffff;
+    i32::try_from(positive).expect("the sign bit was cleared") % count
 }
 
 /// MurmurHash2, 32 bits, little-endian, with the seed of Kafka's clients.

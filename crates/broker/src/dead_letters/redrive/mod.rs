@@ -12,6 +12,7 @@ mod run;
 mod service;
 mod start;
 
+pub(crate) use pack::{Packed, pack};
 pub(crate) use run::serve;
 pub(crate) use service::{Change, Redrives, change};
 pub(crate) use start::start;

@@ -6,7 +6,7 @@ use ottla_codec::records::{BatchBuilder, Record};
 
 /// A batch, or a record that is too large for one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Packed {
+pub(crate) enum Packed {
     /// The bytes, and the records in it.
     Batch(Bytes, usize),
     /// The bytes of the batch of it alone.
@@ -17,7 +17,7 @@ pub(super) enum Packed {
 ///
 /// Records that came compressed are compressed again, and one that is too large is tried with gzip, which every client reads: it may
 /// have fit into its topic only so.
-pub(super) fn pack(records: &[Record], codec: Compression, limit: usize) -> Vec<Packed> {
+pub(crate) fn pack(records: &[Record], codec: Compression, limit: usize) -> Vec<Packed> {
     let mut packed = Vec::new();
     if !records.is_empty() {
         pack_into(records, codec, limit, &mut packed);

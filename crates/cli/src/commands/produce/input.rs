@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 /// How a line becomes a record.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LineFormat {
+pub(crate) struct LineFormat {
     pub topic: String,
     pub json: bool,
     pub key_separator: Option<String>,
@@ -19,7 +19,7 @@ pub(super) struct LineFormat {
 }
 
 impl LineFormat {
-    pub(super) fn parse(&self, line: Vec<u8>) -> anyhow::Result<ProducerRecord> {
+    pub(crate) fn parse(&self, line: Vec<u8>) -> anyhow::Result<ProducerRecord> {
         let mut record = ProducerRecord {
             topic: self.topic.clone(),
             partition: self.partition,

@@ -1,6 +1,6 @@
 //! `ottla produce`: sends lines as records.
 
-mod input;
+pub(crate) mod input;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal};

@@ -4,6 +4,7 @@ mod announce;
 mod banner;
 pub mod config;
 pub mod environment;
+mod init;
 mod ports;
 pub mod sources;
 
@@ -20,6 +21,7 @@ use crate::signals::{Signals, Stop};
 use crate::talk::say;
 use announce::Announce;
 use config::SettingArgs;
+use init::{InitArgs, Plan};
 use ports::PortFile;
 
 const HELP: &str = "\
@@ -28,6 +30,7 @@ Of several sources the later wins: --config, then the environment (KAFKA_NUM_PAR
 Examples:
   ottla serve
   ottla serve --port 0 --port-file broker.port --data-dir /tmp/scratch --durability os
+  OTTLA_TOPICS=orders:3,payments:6:cleanup.policy=compact ottla serve --init-dir ./seed
   ottla serve --host 0.0.0.0 --override advertised.listeners=PLAINTEXT://broker.example:9092";
 
 /// Runs a broker.
@@ -39,6 +42,8 @@ pub struct ServeArgs {
     /// How log lines look; what is logged is set by the environment variable RUST_LOG
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
+    #[command(flatten)]
+    init: InitArgs,
     /// File for the first listener's port, written when the broker is ready and removed when it stops; all addresses, in
     /// JSON, if its name ends in .json
     #[arg(long, value_name = "FILE")]
@@ -62,9 +67,10 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         // Before the broker starts, so that a signal during recovery is heeded too.
         let mut signals = Signals::listen().context("cannot listen for signals")?;
+        let plan = Plan::gather(&args.init, |name| std::env::var(name).ok())?;
         let mut port_file = args.port_file.map(PortFile::claim).transpose()?;
         let broker = tokio::select! {
-            started = Broker::start(config) => started?,
+            started = start(config, plan) => started?,
             stop = signals.next() => return Ok(stop.exit_code()),
         };
         if let Some(file) = &mut port_file {
@@ -98,6 +104,21 @@ fn settings(args: &SettingArgs) -> anyhow::Result<BrokerConfig> {
         anyhow::bail!("{}", told.join("\n"));
     }
     Ok(sources.broker_config())
+}
+
+/// Starts a broker that serves nobody before its first topics are made.
+async fn start(config: BrokerConfig, plan: Plan) -> anyhow::Result<Broker> {
+    let broker = Broker::start_closed(config).await?;
+    match init::make(plan, broker.first_topics()).await {
+        Ok(()) => {
+            broker.open();
+            Ok(broker)
+        }
+        Err(error) => {
+            broker.shutdown().await?;
+            Err(error)
+        }
+    }
 }
 
 /// Stops gracefully; a second signal ends the process at once, with the code that a shell gives to that signal.
