@@ -11,7 +11,8 @@ FROM scratch AS image
 COPY --from=root /rootfs /
 ENV PATH=/usr/local/bin:/usr/bin:/opt/kafka/bin \
     HOME=/home/ottla \
-    OTTLA_ANNOUNCE=kafka
+    OTTLA_ANNOUNCE=kafka \
+    OTTLA_INIT_DIR=/etc/ottla/init.d
 LABEL org.opencontainers.image.title="Ottla" \
       org.opencontainers.image.description="A message broker that speaks Kafka's protocol" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -5,6 +5,7 @@ case "${1:-start-ottla}" in
 start-ottla) exec start-ottla ;;
 redpanda) exec rpk "$@" ;;
 start) exec rpk redpanda "$@" ;;
+-h | --help | -V | --version) exec ottla "$@" ;;
 -*) exec start-ottla "$@" ;;
 esac
 # Some of Ottla's commands have the names of common tools (`wait`, `reset`), which nobody calls by these names alone.

@@ -40,7 +40,7 @@ fi
 
 # Who says nothing of listeners gets one for the host and one for other containers.
 if [ -z "${KAFKA_LISTENERS:-}${KAFKA_ADVERTISED_LISTENERS:-}${KAFKA_CFG_LISTENERS:-}${KAFKA_CFG_ADVERTISED_LISTENERS:-}" ] &&
-    [ -z "${OTTLA_LISTENERS:-}${OTTLA_ADVERTISED_LISTENERS:-}${KAFKA_ADVERTISED_HOST_NAME:-}${KAFKA_ADVERTISED_PORT:-}" ] &&
+    [ -z "${OTTLA_LISTENERS:-}${OTTLA_ADVERTISED_LISTENERS:-}${KAFKA_ADVERTISED_HOST_NAME:-}${KAFKA_ADVERTISED_PORT:-}${KAFKA_HOST_NAME:-}" ] &&
     ! { [ -n "$config" ] && grep -q '^[[:space:]]*\(advertised\.\)\{0,1\}listeners[[:space:]]*[=:]' "$config"; }; then
     case " $* " in
     *" --port"* | *" -p "* | *" --host"* | *listeners=*) ;;
