@@ -3,7 +3,9 @@
 use clap::{Args, Parser, Subcommand};
 use ottla_client::{Client, ClientError, ClientOptions};
 
-use crate::commands::{check, completions, consume, dlq, group, kafka, produce, serve, topic};
+use crate::commands::{
+    check, completions, consume, dlq, group, kafka, produce, serve, topic, wait,
+};
 
 /// A message broker that speaks Kafka's protocol, and a client for any such broker.
 #[derive(Debug, Parser)]
@@ -35,6 +37,8 @@ pub enum Command {
     /// Look at dead letters, move them back, delete them
     #[command(subcommand)]
     Dlq(dlq::DlqCommand),
+    /// Wait until a broker, its topics and its groups are as asked for
+    Wait(wait::WaitArgs),
     /// Run one of Kafka's command line tools: `ottla kafka topics --bootstrap-server localhost:9092 --list`
     Kafka(kafka::KafkaArgs),
     /// Verify a data directory that no broker uses

@@ -46,6 +46,11 @@ impl Http {
         }
     }
 
+    /// The same, of addresses.
+    pub fn at(addresses: Vec<String>) -> Http {
+        Http { addresses }
+    }
+
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.ask(Method::GET, path, None).await
     }

@@ -46,6 +46,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Consume(args) => client(commands::consume::run(args)),
         Command::Group(command) => client(commands::group::run(command)),
         Command::Dlq(command) => client(commands::dlq::run(command)),
+        Command::Wait(args) => client_with_code(commands::wait::run(args)),
     }
 }
 
@@ -56,6 +57,13 @@ fn start_client_logging() {
 
 /// Runs a client command: one thread is enough.
 fn client(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    client_with_code(async { command.await.map(|()| ExitCode::SUCCESS) })
+}
+
+/// The same for a command whose answer is in its exit code, too.
+fn client_with_code(
+    command: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
     start_client_logging();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -63,5 +71,5 @@ fn client(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<E
     let result = runtime.block_on(command);
     // A read of stdin cannot be cancelled; do not wait for it.
     runtime.shutdown_background();
-    result.map(|()| ExitCode::SUCCESS)
+    result
 }

@@ -9,3 +9,4 @@ pub mod kafka;
 pub mod produce;
 pub mod serve;
 pub mod topic;
+pub mod wait;

@@ -25,12 +25,13 @@ pub struct DescribeArgs {
 
 /// Where a group stands in one partition.
 #[derive(Debug)]
-struct Standing {
-    topic: String,
-    partition: i32,
-    committed: Option<i64>,
-    end: Option<i64>,
-    member: Option<String>,
+pub(crate) struct Standing {
+    pub topic: String,
+    pub partition: i32,
+    pub committed: Option<i64>,
+    /// `None` if the partition is not there any more.
+    pub end: Option<i64>,
+    pub member: Option<String>,
 }
 
 impl Standing {
@@ -44,7 +45,7 @@ pub async fn run(args: DescribeArgs) -> anyhow::Result<()> {
     let mut client = args.client.connect().await?;
     let group = client.describe_group(&args.group).await?;
     let committed = client.committed_offsets(&args.group).await?;
-    let standings = standings(&mut client, &group, &committed).await?;
+    let standings = standings(&mut client, &group.members, &committed).await?;
     let mut out = io::stdout().lock();
     if args.json {
         output::json(&mut out, &as_json(&group, &standings))?;
@@ -54,15 +55,15 @@ pub async fn run(args: DescribeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn standings(
+pub(crate) async fn standings(
     client: &mut Client,
-    group: &GroupDescription,
+    members: &[GroupMember],
     committed: &CommittedOffsets,
 ) -> Result<Vec<Standing>, ClientError> {
     // Partitions that have an offset or a member.
     let mut owners: BTreeMap<(String, i32), Option<String>> =
         committed.keys().map(|key| (key.clone(), None)).collect();
-    for member in &group.members {
+    for member in members {
         for (topic, partitions) in &member.assignment {
             for partition in partitions {
                 owners.insert((topic.clone(), *partition), Some(member.member_id.clone()));

@@ -1,7 +1,7 @@
 //! `ottla group`: consumer groups and where they stand.
 
 mod delete;
-mod describe;
+pub(crate) mod describe;
 mod list;
 mod reset_offsets;
 mod target;
