@@ -10,7 +10,8 @@ cd "$(dirname "$0")/.."
 cache=${OTTLA_CACHE:-$PWD/.cache}/containers
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
-export OTTLA_IMAGE=${OTTLA_IMAGE:-ottla:test}
+tested=${OTTLA_IMAGE:-ottla:test}
+export OTTLA_IMAGE=ottla-containers-$$
 # Ryuk removes what tests leave behind, and is an image of a registry. Here that is done below.
 export TESTCONTAINERS_RYUK_DISABLED=true
 
@@ -21,10 +22,20 @@ case "${1:-}" in
     ;;
 esac
 
-# All modules label what they make.
+# Containers are known by the image's name, which is of this run alone; networks by the containers in them.
 clean_up() {
-    docker ps -aq --filter label=org.testcontainers | xargs -r docker rm -f -v >/dev/null 2>&1 || true
-    docker network ls -q --filter label=org.testcontainers | xargs -r docker network rm >/dev/null 2>&1 || true
+    local containers networks
+    containers=$(docker ps -a --format '{{.ID}} {{.Image}}' | awk -v image="$OTTLA_IMAGE" '$2 == image || index($2, image ":") == 1 { print $1 }')
+    if [ -n "$containers" ]; then
+        # shellcheck disable=SC2086 # ids
+        networks=$(docker inspect -f '{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}' $containers)
+        # shellcheck disable=SC2086
+        docker rm -f -v $containers >/dev/null 2>&1 || true
+        for network in $networks; do
+            case "$network" in bridge | host | none) ;; *) docker network rm "$network" >/dev/null 2>&1 || true ;; esac
+        done
+    fi
+    docker images --format '{{.Repository}}:{{.Tag}}' "$OTTLA_IMAGE" | xargs -r docker rmi >/dev/null 2>&1 || true
 }
 
 test_java() {
@@ -42,7 +53,8 @@ test_go() {
 
 lack=$(engine_lacks)
 case "$lack" in "" | *compose*) ;; *) fail "containers cannot be run here: $lack" ;; esac
-docker image inspect "$OTTLA_IMAGE" >/dev/null 2>&1 || ./scripts/build-image.sh "$OTTLA_IMAGE"
+docker image inspect "$tested" >/dev/null 2>&1 || ./scripts/build-image.sh "$tested"
+docker tag "$tested" "$OTTLA_IMAGE"
 [ $# -gt 0 ] || set -- java go
 trap clean_up EXIT
 for language in "$@"; do
