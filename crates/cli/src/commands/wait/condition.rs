@@ -104,8 +104,11 @@ fn dead_letters(text: &str) -> Result<What, String> {
     Ok(What::DeadLetters { topic, records })
 }
 
+/// Names and values.
+type Options<'a> = Vec<(&'a str, &'a str)>;
+
 /// `NAME[:option=value...]`. A group's name may hold colons: what ends in known options is taken for those, from the end.
-fn split<'a>(text: &'a str, known: &[&str]) -> Result<(String, Vec<(&'a str, &'a str)>), String> {
+fn split<'a>(text: &'a str, known: &[&str]) -> Result<(String, Options<'a>), String> {
     let mut options = Vec::new();
     let mut rest = text;
     while let Some((before, option)) = rest.rsplit_once(':') {
