@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use ottla_client::{Client, ClientError, ClientOptions};
 
 use crate::commands::{
-    check, completions, consume, dlq, group, kafka, produce, serve, topic, wait,
+    check, completions, config, consume, dlq, group, kafka, produce, serve, topic, wait,
 };
 
 /// A message broker that speaks Kafka's protocol, and a client for any such broker.
@@ -41,6 +41,9 @@ pub enum Command {
     Wait(wait::WaitArgs),
     /// Run one of Kafka's command line tools: `ottla kafka topics --bootstrap-server localhost:9092 --list`
     Kafka(kafka::KafkaArgs),
+    /// Explain, check and translate settings
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Verify a data directory that no broker uses
     Check(check::CheckArgs),
     /// Print a shell's completion script

@@ -39,6 +39,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         // The one command that lasts and has work for several threads.
         Command::Serve(args) => commands::serve::run(args),
         Command::Kafka(args) => Ok(commands::kafka::run(&args)),
+        Command::Config(command) => commands::config::run(&command),
         Command::Check(args) => commands::check::run(&args),
         Command::Completions(args) => commands::completions::run(&args),
         Command::Topic(command) => client(commands::topic::run(command)),

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod completions;
+pub mod config;
 pub mod consume;
 pub mod dlq;
 pub mod group;

@@ -9,6 +9,8 @@ mod rest;
 mod start;
 mod topic;
 
+pub(crate) use start::settings_of;
+
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;

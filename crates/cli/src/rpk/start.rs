@@ -152,10 +152,6 @@ impl Plan {
     }
 
     fn serve_args(&self) -> Vec<String> {
-        let list = |addresses: &[Address], one: fn(&Address) -> String| {
-            let all: Vec<String> = addresses.iter().map(one).collect();
-            all.join(",")
-        };
         let mut args: Vec<String> = ["ottla", "serve", "--announce", "redpanda"]
             .map(str::to_owned)
             .to_vec();
@@ -170,27 +166,44 @@ impl Plan {
         if can_write_port_file() {
             add("--port-file", PORT_FILE.to_owned());
         }
+        for (name, value) in self.overrides() {
+            add("--override", format!("{name}={value}"));
+        }
+        args
+    }
+
+    /// Kafka's settings, those of listeners among them.
+    fn overrides(&self) -> Vec<(String, String)> {
+        let list = |addresses: &[Address], one: fn(&Address) -> String| {
+            let all: Vec<String> = addresses.iter().map(one).collect();
+            all.join(",")
+        };
         let protocols = list(&self.listeners, |a| {
             format!("{}:PLAINTEXT", a.listener_name())
         });
-        for (name, value) in [
+        let listeners = [
             ("listeners", list(&self.listeners, Address::endpoint)),
             ("listener.security.protocol.map", protocols),
             (
                 "advertised.listeners",
                 list(&self.advertised, Address::endpoint),
             ),
-        ] {
-            add("--override", format!("{name}={value}"));
-        }
-        if let Some(id) = &self.node_id {
-            add("--override", format!("node.id={id}"));
-        }
-        for (name, value) in &self.settings {
-            add("--override", format!("{name}={value}"));
-        }
-        args
+        ];
+        let mut overrides: Vec<_> = listeners
+            .map(|(name, value)| (name.to_owned(), value))
+            .to_vec();
+        let id = self.node_id.clone();
+        overrides.extend(id.map(|id| ("node.id".to_owned(), id)));
+        overrides.extend(self.settings.iter().cloned());
+        overrides
     }
+}
+
+/// Kafka's settings that the flags of `redpanda start` come to, where no file says anything.
+pub(crate) fn settings_of(flags: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    let flags = Flags::parse(flags)?;
+    let plan = Plan::new(&flags, &NodeConfig::default(), &Properties::default())?;
+    Ok(plan.overrides())
 }
 
 /// The file is where the image has a directory for it, if that can be written to.
