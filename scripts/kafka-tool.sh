@@ -62,4 +62,4 @@ short="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Xmx256m"
 [ "$name" = server-start ] && short="-XX:+UseG1GC"
 # shellcheck disable=SC2086 # options are words
 exec java $short -Dorg.slf4j.simpleLogger.defaultLogLevel="${KAFKA_LOG_LEVEL:-warn}" ${KAFKA_OPTS:-} \
-    -cp "$cache/java/libs/*" "$class" "$@"
+    -cp "$cache/java/driver.jar:$cache/java/libs/*" "$class" "$@"

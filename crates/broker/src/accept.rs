@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -95,8 +95,10 @@ impl Acceptor {
             id: place.handle.id,
             peer,
             listener: name.clone(),
+            software: OnceLock::new(),
         });
         let (broker, limits, id) = (self.broker.clone(), self.limits.clone(), info.id);
+        let state = broker.clone();
         let (http, handle) = (self.http.clone(), place.handle.clone());
         tokio::spawn(async move {
             let served = match (speaks, http) {
@@ -115,6 +117,7 @@ impl Acceptor {
                     "closing connection {id} from {peer}: a request caused a panic, which is a defect: {panic}"
                 ),
             }
+            state.client_telemetry.disconnected(id);
             drop(place);
         });
     }

@@ -7,6 +7,7 @@ use ottla_storage::Commit;
 
 use crate::durable::all_kept;
 use crate::errors::Refusal;
+use crate::log_levels::{self, Change, LevelError, LogLevels};
 use crate::settings::{ADVERTISED_LISTENERS, Alteration, BrokerTarget, Changes};
 use crate::state::BrokerState;
 use crate::topics::{refusal, validate_name};
@@ -182,6 +183,11 @@ fn change(
             .settings
             .alter_group(&broker.store, name, changes, validate_only)
             .map_err(refusal),
+        resource::CLIENT_METRICS => broker
+            .settings
+            .alter_client_metrics(&broker.store, name, changes, validate_only)
+            .map_err(refusal),
+        resource::BROKER_LOGGER => alter_log_levels(broker, name, changes, validate_only),
         other => Err(invalid_request(format!(
             "Unsupported resource type: {}",
             resource::name(other)
@@ -192,6 +198,60 @@ fn change(
         broker.groups.dead_letter_settings_changed();
     }
     changed
+}
+
+/// Changes levels of the log, which are in force when this returns.
+fn alter_log_levels(
+    broker: &BrokerState,
+    name: &str,
+    changes: &Changes,
+    validate_only: bool,
+) -> Result<Option<Commit>, Refusal> {
+    let log = the_log(broker, name)?;
+    let Changes::Some(changes) = changes else {
+        return Err(invalid_request(
+            "Levels of loggers are changed one by one: use IncrementalAlterConfigs",
+        ));
+    };
+    let changes = changes
+        .iter()
+        .map(|(logger, alteration)| {
+            let change = match alteration {
+                Alteration::Set(level) => Change::Set(level.clone()),
+                Alteration::Delete => Change::Remove,
+                Alteration::Append(_) | Alteration::Subtract(_) => {
+                    return Err(invalid_request(
+                        "A level is no list: APPEND and SUBTRACT are not allowed for the BROKER_LOGGER resource",
+                    ));
+                }
+            };
+            Ok((logger.clone(), change))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    match log.alter(&changes, validate_only) {
+        Ok(()) => Ok(None),
+        Err(error @ (LevelError::NoSuchLogger(_) | LevelError::NoSuchLevel { .. })) => Err(
+            Refusal::new(ResponseError::InvalidConfig, error.to_string()),
+        ),
+        Err(error @ LevelError::RootRemoved) => Err(invalid_request(error.to_string())),
+        Err(error @ LevelError::NotApplied(_)) => Err(Refusal::new(
+            ResponseError::UnknownServerError,
+            error.to_string(),
+        )),
+    }
+}
+
+/// The log of this broker, named by its id.
+pub(crate) fn the_log(broker: &BrokerState, name: &str) -> Result<&'static LogLevels, Refusal> {
+    if name.is_empty() {
+        return Err(invalid_request("Broker id must not be empty"));
+    }
+    broker_target(broker, name)?;
+    log_levels::get().ok_or_else(|| {
+        invalid_request(
+            "The log belongs to the program that this broker is embedded in, which has not handed it over",
+        )
+    })
 }
 
 /// The broker resource of this name: empty, or this broker's id.

@@ -27,6 +27,7 @@ use crate::dispatch::dispatch;
 use crate::handlers;
 use crate::http::{self, Http};
 use crate::inbound::Inbound;
+use crate::log_levels;
 use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::reply::{Later, Outcome, WireReply};
@@ -286,6 +287,14 @@ impl Connection {
                 self.context.version = header.version;
                 self.context.correlation_id = header.correlation_id;
                 self.context.client_id = header.client_id;
+                tracing::debug!(
+                    target: log_levels::REQUESTS,
+                    api = api.name(),
+                    version = header.version,
+                    client = %self.context.client_name(),
+                    bytes = cost,
+                    "request"
+                );
                 dispatch(&self.context, frame)?
             }
             Api::ApiVersions => {

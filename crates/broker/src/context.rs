@@ -1,7 +1,7 @@
 //! What a handler knows of the request beside its body.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ottla_codec::StrBytes;
 use ottla_codec::api::Api;
@@ -28,6 +28,16 @@ pub(crate) struct ConnectionInfo {
     pub peer: SocketAddr,
     /// The listener's name: decides which address Metadata advertises.
     pub listener: Arc<str>,
+    /// What the client runs on, once it has said so in ApiVersions (KIP-511).
+    pub software: OnceLock<ClientSoftware>,
+}
+
+/// Name and version of a client library.
+#[derive(Debug)]
+#[allow(missing_docs)]
+pub(crate) struct ClientSoftware {
+    pub name: StrBytes,
+    pub version: StrBytes,
 }
 
 impl RequestContext {

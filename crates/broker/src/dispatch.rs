@@ -53,6 +53,8 @@ pub(crate) fn dispatch(ctx: &RequestContext, body: BytesMut) -> Result<WireReply
         Api::UpdateFeatures => typed(ctx, body, update_features::handle),
         Api::DescribeCluster => typed(ctx, body, describe_cluster::handle),
         Api::UnregisterBroker => typed(ctx, body, unregister_broker::handle),
+        Api::GetTelemetrySubscriptions => typed(ctx, body, get_telemetry_subscriptions::handle),
+        Api::PushTelemetry => typed(ctx, body, push_telemetry::handle),
         Api::ListConfigResources => typed(ctx, body, list_config_resources::handle),
         Api::DescribeTopicPartitions => typed(ctx, body, describe_topic_partitions::handle),
     }

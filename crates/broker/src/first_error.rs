@@ -88,6 +88,8 @@ first_errors! {
         [r.error_code].into_iter().chain(partitions.map(|p| p.error_code))
     };
     UpdateFeaturesResponse: |r| [r.error_code].into_iter().chain(r.results.iter().map(|f| f.error_code));
+    GetTelemetrySubscriptionsResponse: |r| [r.error_code];
+    PushTelemetryResponse: |r| [r.error_code];
     UnregisterBrokerResponse: |r| [r.error_code];
     ListConfigResourcesResponse: |r| [r.error_code];
     DescribeTopicPartitionsResponse: |r| {

@@ -33,6 +33,17 @@ pub(crate) struct Metrics {
     pub connections_refused: Counter,
     /// Requests of HTTP.
     pub http_requests: Counter,
+    /// What clients push of their own.
+    pub client_telemetry: ClientTelemetryCounters,
+}
+
+/// Pushes of clients that were taken, and what was in them.
+#[derive(Debug, Default)]
+#[allow(missing_docs)]
+pub(crate) struct ClientTelemetryCounters {
+    pub pushes: Counter,
+    pub metrics: Counter,
+    pub points: Counter,
 }
 
 impl Default for Metrics {
@@ -48,6 +59,7 @@ impl Default for Metrics {
             connections: Counter::default(),
             connections_refused: Counter::default(),
             http_requests: Counter::default(),
+            client_telemetry: ClientTelemetryCounters::default(),
         }
     }
 }

@@ -17,6 +17,7 @@ use tracing::warn;
 use crate::accept::{Acceptor, Speaks};
 use crate::background;
 use crate::budget::Budget;
+use crate::client_telemetry::ClientTelemetry;
 use crate::cluster::Cluster;
 use crate::connection::Limits;
 use crate::connections::{Connections, Ending};
@@ -119,6 +120,7 @@ impl Broker {
             groups,
             dead_letters,
             store,
+            client_telemetry: ClientTelemetry::new(settings.clone()),
             settings,
             cluster,
             fetch_sessions: FetchSessions::default(),

@@ -6,6 +6,7 @@ use ottla_codec::StrBytes;
 use ottla_storage::Store;
 use tokio_util::sync::CancellationToken;
 
+use crate::client_telemetry::ClientTelemetry;
 use crate::cluster::Cluster;
 use crate::dead_letters::DeadLetters;
 use crate::dead_letters::redrive::Redrives;
@@ -33,6 +34,8 @@ pub(crate) struct BrokerState {
     pub cluster: Cluster,
     /// Who fetches what, for incremental fetches.
     pub fetch_sessions: FetchSessions,
+    /// What clients measure of themselves.
+    pub client_telemetry: ClientTelemetry,
     /// What is counted.
     pub metrics: Metrics,
     /// Cancelled when clients are to be served: what a broker makes before is not seen half made.

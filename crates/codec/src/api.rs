@@ -101,6 +101,8 @@ api_table! {
     UpdateFeatures = 57, 0..=2, UpdateFeaturesRequest;
     DescribeCluster = 60, 0..=2, DescribeClusterRequest;
     UnregisterBroker = 64, 0..=0, UnregisterBrokerRequest;
+    GetTelemetrySubscriptions = 71, 0..=0, GetTelemetrySubscriptionsRequest;
+    PushTelemetry = 72, 0..=0, PushTelemetryRequest;
     ListConfigResources = 74, 0..=1, ListConfigResourcesRequest;
     DescribeTopicPartitions = 75, 0..=0, DescribeTopicPartitionsRequest;
 }

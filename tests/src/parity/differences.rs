@@ -186,16 +186,10 @@ pub const ACCEPTED: &[Accepted] = &[
         reason: "Kafka's settings of groups are kept and shown and have no effect: they belong to protocols that are not supported yet. Most have no broker setting for their default.",
     },
     Accepted {
-        api: "DescribeConfigs",
-        step: "configs::broker_configs: client metrics",
+        api: "IncrementalAlterConfigs",
+        step: "loggers::refused_levels: an unknown operation",
         path: "*",
-        reason: "There are no settings of client metrics, which are not supported yet.",
-    },
-    Accepted {
-        api: "ListConfigResources",
-        step: "configs::resources*",
-        path: "*",
-        reason: "There are no loggers that clients could set.",
+        reason: "An unknown operation is INVALID_REQUEST; Kafka says UNKNOWN_SERVER_ERROR.",
     },
     Accepted {
         api: "CreatePartitions",

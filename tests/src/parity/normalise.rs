@@ -87,7 +87,8 @@ fn mask(field: &str, value: &mut Value, names: &mut Names) {
         ("producer_id", Value::Number(id)) if id.as_i64() > Some(-1) => "<producer>".into(),
         ("session_id", Value::Number(id)) if id.as_i64() > Some(0) => "<session>".into(),
         ("member_id" | "leader", Value::String(id)) => names.member(id),
-        ("topic_id", Value::String(id)) => names.uuid(id),
+        ("topic_id" | "client_instance_id", Value::String(id)) => names.uuid(id),
+        ("subscription_id", Value::Number(id)) if id.as_i64() != Some(0) => "<subscription>".into(),
         ("records", records) => match bytes_of(records) {
             Some(bytes) => {
                 *value = batches(&bytes);

@@ -11,7 +11,12 @@ use ottla_broker::settings::BrokerConfig;
 use tempfile::TempDir;
 
 /// Apache Kafka's values where a comparison needs the same on both.
-const KAFKA_SETTINGS: &[&str] = &["num.network.threads=2", "num.io.threads=2"];
+const KAFKA_SETTINGS: &[&str] = &[
+    "num.network.threads=2",
+    "num.io.threads=2",
+    // Kafka takes clients' metrics only if it has a plug-in for them. This one is in tests/java.
+    "metric.reporters=ottla.TelemetryReceiver",
+];
 /// Ottla's values where a comparison needs the same on both. Everything else is at its default.
 const OTTLA_SETTINGS: &[(&str, &str)] = &[
     ("listeners", "PLAINTEXT://127.0.0.1:0"),
@@ -52,6 +57,8 @@ impl Server {
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect();
+        // Levels can be set, and are nobody's: no log is written here.
+        ottla_broker::log_levels::install("info", |_| Ok(()));
         let broker = Broker::start(BrokerConfig {
             data_dir: data.path().join("data"),
             values,

@@ -12,7 +12,7 @@ use ottla_codec::api::Api;
 
 use super::both::{Both, Finding, SharedVersions};
 use super::differences::ACCEPTED;
-use super::scenarios::{ALL, groups};
+use super::scenarios::{ALL, configs, groups};
 use super::words::s;
 
 /// How many scenarios run at a time: most of their time is waiting.
@@ -39,6 +39,9 @@ pub struct Outcome {
 
 /// Runs every scenario whose name contains `filter` against the brokers at these addresses.
 pub async fn run(ottla: &str, kafka: &str, filter: &str) -> anyhow::Result<Outcome> {
+    for address in [ottla, kafka] {
+        subscribe(address).await?;
+    }
     let shared = shared_versions(ottla, kafka).await?;
     wait_for_coordinator(kafka).await?;
     wait_for_coordinator(ottla).await?;
@@ -100,6 +103,17 @@ fn not_asked(shared: &SharedVersions, asked: &BTreeSet<(i16, i16)>) -> Vec<Strin
             None => vec![format!("{}: not offered by both", api.name())],
         })
         .collect()
+}
+
+/// Makes a subscription of client metrics, which matches nobody: without one Ottla does not offer client telemetry.
+async fn subscribe(address: &str) -> anyhow::Result<()> {
+    let mut connection = Connection::connect(address).await?;
+    let nobody = [("match", 0, Some("client_id=nobody"))];
+    let request = configs::change(configs::CLIENT_METRICS, "parity", &nobody);
+    let answer = connection.call(1, &request).await?;
+    let refused = answer.responses.iter().any(|r| r.error_code != 0);
+    ensure!(!refused, "{address} makes no subscription: {answer:?}");
+    Ok(())
 }
 
 /// The versions that Ottla implements and Kafka offers.

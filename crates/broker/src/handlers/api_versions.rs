@@ -7,7 +7,7 @@ use ottla_codec::messages::api_versions_response::{
 use ottla_codec::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use ottla_codec::{ResponseError, StrBytes};
 
-use crate::context::RequestContext;
+use crate::context::{ClientSoftware, RequestContext};
 use crate::dispatch::encode;
 use crate::features::{self, FEATURES, Feature};
 use crate::reply::{Outcome, Reply};
@@ -26,7 +26,22 @@ pub(crate) fn handle(
             ApiVersionsResponse::default().with_error_code(ResponseError::InvalidRequest.code()),
         );
     }
-    let response = ApiVersionsResponse::default().with_api_keys(Api::ALL.iter().map(row).collect());
+    if ctx.version >= 3 {
+        // A second one on the same connection says the same.
+        let _ = ctx.connection.software.set(ClientSoftware {
+            name: request.client_software_name,
+            version: request.client_software_version,
+        });
+    }
+    let shown = |api: &&Api| match api {
+        // Clients that see these ask what to push as soon as they connect, so that they are there once there is something to.
+        Api::GetTelemetrySubscriptions | Api::PushTelemetry => {
+            ctx.broker.client_telemetry.is_wanted()
+        }
+        _ => true,
+    };
+    let rows = Api::ALL.iter().filter(shown).map(row);
+    let response = ApiVersionsResponse::default().with_api_keys(rows.collect());
     if ctx.version < 3 {
         return Reply::Now(response);
     }

@@ -1,4 +1,4 @@
-//! DescribeConfigs: every setting of a topic, of this broker or of a group, with where its value comes from (KIP-133, KIP-226, KIP-569).
+//! DescribeConfigs: every setting of a topic, a broker, a group, a subscription of client metrics or the log, with where its value comes from (KIP-133, KIP-226, KIP-569).
 
 use ottla_codec::messages::describe_configs_request::DescribeConfigsResource;
 use ottla_codec::messages::describe_configs_response::{
@@ -7,7 +7,7 @@ use ottla_codec::messages::describe_configs_response::{
 use ottla_codec::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use ottla_codec::{ResponseError, StrBytes};
 
-use crate::config_changes::{broker_target, invalid_request, resource};
+use crate::config_changes::{broker_target, invalid_request, resource, the_log};
 use crate::context::RequestContext;
 use crate::errors::Refusal;
 use crate::reply::Reply;
@@ -47,20 +47,18 @@ fn describe(
     shown: Shown,
 ) -> DescribeConfigsResult {
     let result = DescribeConfigsResult::default().with_resource_type(asked.resource_type);
-    let result = match settings_of(broker, asked.resource_type, &asked.resource_name) {
-        Ok(rows) => {
+    let entries = match asked.resource_type {
+        resource::BROKER_LOGGER => levels(broker, &asked.resource_name),
+        kind => settings_of(broker, kind, &asked.resource_name)
+            .map(|rows| rows.into_iter().map(|row| entry(row, shown)).collect()),
+    };
+    let result = match entries {
+        Ok(mut entries) => {
             // Kafka takes an empty list of names like none at all: everything.
-            let keys = asked.configuration_keys.filter(|keys| !keys.is_empty());
-            let wanted = |row: &Described| {
-                keys.as_ref()
-                    .is_none_or(|keys| keys.iter().any(|key| **key == *row.definition.name))
-            };
-            result.with_configs(
-                rows.into_iter()
-                    .filter(wanted)
-                    .map(|row| entry(row, shown))
-                    .collect(),
-            )
+            if let Some(keys) = asked.configuration_keys.filter(|keys| !keys.is_empty()) {
+                entries.retain(|entry| keys.contains(&entry.name));
+            }
+            result.with_configs(entries)
         }
         Err(refusal) => result
             .with_error_code(refusal.error.code())
@@ -87,11 +85,29 @@ fn settings_of(broker: &BrokerState, kind: i8, name: &str) -> Result<Vec<Describ
         }),
         resource::GROUP if name.is_empty() => Err(invalid_request("Group name must not be empty")),
         resource::GROUP => Ok(broker.settings.describe_group(name)),
+        resource::CLIENT_METRICS if name.is_empty() => Err(invalid_request(
+            "Client metrics subscription name must not be empty",
+        )),
+        resource::CLIENT_METRICS => Ok(broker.settings.describe_client_metrics(name)),
         other => Err(invalid_request(format!(
             "Unsupported resource type: {}",
             resource::name(other)
         ))),
     }
+}
+
+/// The loggers, each with its level.
+fn levels(broker: &BrokerState, name: &str) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
+    /// DYNAMIC_BROKER_LOGGER_CONFIG.
+    const SOURCE: i8 = 6;
+    let entries = the_log(broker, name)?.all().into_iter();
+    let entries = entries.map(|(logger, level)| {
+        DescribeConfigsResourceResult::default()
+            .with_name(StrBytes::from_string(logger))
+            .with_value(Some(StrBytes::from_string(level)))
+            .with_config_source(SOURCE)
+    });
+    Ok(entries.collect())
 }
 
 fn entry(row: Described, shown: Shown) -> DescribeConfigsResourceResult {

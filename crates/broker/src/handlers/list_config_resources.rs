@@ -1,4 +1,4 @@
-//! ListConfigResources (KIP-1142): names of what has settings. Version 0 listed client metrics alone, of which there are none.
+//! ListConfigResources (KIP-1142): names of what has settings. Version 0 lists client metrics alone.
 
 use ottla_codec::messages::list_config_resources_response::ConfigResource;
 use ottla_codec::messages::{ListConfigResourcesRequest, ListConfigResourcesResponse};
@@ -50,6 +50,21 @@ pub(crate) fn handle(
             resource::BROKER,
             ctx.broker.cluster.node_id.to_string(),
         ));
+    }
+    if types.contains(&resource::BROKER_LOGGER) {
+        resources.push(one(
+            resource::BROKER_LOGGER,
+            ctx.broker.cluster.node_id.to_string(),
+        ));
+    }
+    if types.contains(&resource::CLIENT_METRICS) {
+        // Version 0 has nothing else to tell apart, and no field for it.
+        let kind = match ctx.version {
+            0 => ConfigResource::default().resource_type,
+            _ => resource::CLIENT_METRICS,
+        };
+        let subscriptions = ctx.broker.settings.client_metrics_names();
+        resources.extend(subscriptions.iter().map(|name| one(kind, name.to_string())));
     }
     if types.contains(&resource::GROUP) {
         let groups = ctx.broker.settings.groups_with_settings();

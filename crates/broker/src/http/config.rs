@@ -177,6 +177,7 @@ fn setting(row: Described) -> SettingView {
             Source::DynamicBroker | Source::DynamicDefault => "broker",
             Source::Static => "file",
             Source::Default => "default",
+            Source::ClientMetrics => "client metrics",
         },
         value: row.value,
         doc: row.definition.doc,

@@ -170,6 +170,21 @@ impl Scrape {
                 "Requests of HTTP",
                 &metrics.http_requests,
             ),
+            (
+                "ottla_client_telemetry_pushes",
+                "Pushes of clients' own metrics (KIP-714)",
+                &metrics.client_telemetry.pushes,
+            ),
+            (
+                "ottla_client_telemetry_metrics",
+                "Metrics that clients pushed",
+                &metrics.client_telemetry.metrics,
+            ),
+            (
+                "ottla_client_telemetry_data_points",
+                "Data points of metrics that clients pushed",
+                &metrics.client_telemetry.points,
+            ),
         ];
         for (name, help, counter) in counters {
             out.counter(name, help, counter.get())?;

@@ -46,6 +46,8 @@ pub enum Scope {
     Broker,
     Topic,
     Group,
+    /// A subscription to what clients measure.
+    ClientMetrics,
 }
 
 impl Scope {
@@ -55,6 +57,7 @@ impl Scope {
             Scope::Broker => "broker",
             Scope::Topic => "topic",
             Scope::Group => "group",
+            Scope::ClientMetrics => "client metrics",
         }
     }
 }

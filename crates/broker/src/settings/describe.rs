@@ -42,6 +42,15 @@ impl Settings {
         self.describe_own(Scope::Group, &self.group_values(group), Source::Group)
     }
 
+    /// All settings of a subscription of client metrics, in the order of their names.
+    pub(crate) fn describe_client_metrics(&self, name: &str) -> Vec<Described> {
+        self.describe_own(
+            Scope::ClientMetrics,
+            &self.client_metrics_values(name),
+            Source::ClientMetrics,
+        )
+    }
+
     fn describe_own(&self, scope: Scope, own: &Values, source: Source) -> Vec<Described> {
         let layers = self.layers();
         let mut rows: Vec<_> = table::rows().filter(|row| row.scope == scope).collect();

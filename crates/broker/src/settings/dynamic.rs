@@ -170,6 +170,7 @@ impl Settings {
                 .collect())
         };
         self.load_groups(store)?;
+        self.load_client_metrics(store)?;
         let mut layers = Layers::clone(&self.layers());
         layers.cluster = read(BrokerTarget::Default)?;
         layers.per_broker = read(BrokerTarget::This)?;

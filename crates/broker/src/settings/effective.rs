@@ -21,6 +21,8 @@ pub struct Effective {
     pub rack: Option<String>,
     /// `advertised.listeners` as it was set while the broker ran.
     pub advertised_listeners: Option<String>,
+    /// Bytes of metrics in one push of a client.
+    pub telemetry_max_bytes: i32,
     pub durability: Durability,
     pub num_partitions: i32,
     pub default_replication_factor: i32,
@@ -66,6 +68,7 @@ impl Effective {
         let queued: i64 = layers.get("queued.max.request.bytes");
         Effective {
             node_id: layers.get("node.id"),
+            telemetry_max_bytes: layers.get("telemetry.max.bytes"),
             rack: layers.value("broker.rack").map(str::to_owned),
             advertised_listeners: layers.per_broker.get(ADVERTISED_LISTENERS).cloned(),
             durability: durability(layers),

@@ -1,17 +1,13 @@
 //! Settings of groups: set while the broker runs, kept in the store, put in force at the start.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use ottla_storage::{Commit, MetaOp, Store, StoreError, Tree};
+use ottla_storage::{Commit, Store, StoreError};
 
 use super::dynamic::{AlterError, Changes, apply, unknown_name};
 use super::layers::Values;
+use super::named::{self, Named};
 use super::{Settings, Snapshot, table};
-
-/// Groups that have settings of their own, with these.
-pub(super) type Groups = HashMap<Arc<str>, Arc<Values>>;
 
 /// What comes before a group's name in the key of its row.
 const KEY: &[u8] = b"group/";
@@ -54,19 +50,7 @@ impl Settings {
         if validate_only || changed == *current {
             return Ok(None);
         }
-        let key = Bytes::from([KEY, group.as_bytes()].concat());
-        let tree = Tree::Configs;
-        let op = if changed.is_empty() {
-            MetaOp::Delete { tree, key }
-        } else {
-            let value = serde_json::to_vec(&changed).expect("a map of strings is JSON");
-            MetaOp::Put {
-                tree,
-                key,
-                value: Bytes::from(value),
-            }
-        };
-        let commit = store.commit(vec![op])?;
+        let commit = store.commit(vec![named::kept(KEY, group, &changed)])?;
         self.remember_group(group, changed);
         Ok(Some(commit))
     }
@@ -92,51 +76,23 @@ impl Settings {
 
     /// Puts a group's settings in force.
     pub(super) fn remember_group(&self, group: &str, own: Values) {
-        let mut groups = Groups::clone(&self.current.load().groups);
-        if own.is_empty() {
-            groups.remove(group);
-        } else {
-            groups.insert(group.into(), Arc::new(own));
-        }
+        let groups = named::with(&self.current.load().groups, group, own);
         self.replace_groups(groups);
     }
 
-    fn replace_groups(&self, groups: Groups) {
-        let current = self.current.load();
+    fn replace_groups(&self, groups: Named) {
         self.store_snapshot(Snapshot {
-            layers: current.layers.clone(),
-            effective: current.effective.clone(),
             groups: Arc::new(groups),
+            ..Snapshot::clone(&self.current.load())
         });
     }
 
     /// Puts the stored settings of all groups in force. Values that this version does not take (any more) are left out with a warning.
     pub(super) fn load_groups(&self, store: &Store) -> Result<(), StoreError> {
-        let mut groups = Groups::new();
-        for (key, bytes) in store.scan(Tree::Configs, KEY)? {
-            let Some(name) = key
-                .strip_prefix(KEY)
-                .and_then(|name| std::str::from_utf8(name).ok())
-            else {
-                continue;
-            };
-            let stored: Values = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::warn!(group = name, %error, "stored settings of a group cannot be read and are left out");
-                Values::new()
-            });
-            let usable: Values = stored
-                .into_iter()
-                .filter(|(setting, value)| {
-                    let single = Values::from([(setting.clone(), value.clone())]);
-                    self.altered_group(&Values::new(), &Changes::All(single))
-                        .inspect_err(|error| tracing::warn!(group = name, %setting, %error, "stored setting is left out"))
-                        .is_ok()
-                })
-                .collect();
-            if !usable.is_empty() {
-                groups.insert(name.into(), Arc::new(usable));
-            }
-        }
+        let groups = named::load(store, KEY, |own| {
+            self.altered_group(&Values::new(), &Changes::All(own.clone()))
+                .map(drop)
+        })?;
         if !groups.is_empty() {
             self.replace_groups(groups);
         }

@@ -14,6 +14,7 @@ pub enum Source {
     DynamicDefault = 3,
     Static = 4,
     Default = 5,
+    ClientMetrics = 7,
     Group = 8,
 }
 

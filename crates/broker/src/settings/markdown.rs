@@ -62,7 +62,8 @@ fn line(row: &Definition) -> String {
             .join(", "),
     };
     let change = match (row.scope, row.update) {
-        (Scope::Topic | Scope::Group, _) | (Scope::Broker, Update::ClusterWide) => "any time",
+        (Scope::Topic | Scope::Group | Scope::ClientMetrics, _)
+        | (Scope::Broker, Update::ClusterWide) => "any time",
         _ if row.name == ADVERTISED_LISTENERS => "any time, for a broker by its id",
         (Scope::Broker, Update::ReadOnly | Update::PerBroker) => "start",
     };

@@ -1,6 +1,7 @@
 //! Settings: one table of definitions (name, type, range, default, documentation, where it may be set), from which come
 //! parsing, DescribeConfigs, dynamic changes and docs/SETTINGS.md.
 
+mod client_metrics;
 mod dead_letters;
 mod definition;
 mod describe;
@@ -11,6 +12,7 @@ mod layers;
 mod listeners;
 #[cfg(test)]
 mod markdown;
+mod named;
 pub mod properties;
 mod table;
 
@@ -24,6 +26,7 @@ use ottla_storage::config::ConfigResolver;
 use ottla_storage::{PartitionStateFactory, StoreOptions};
 use parking_lot::Mutex;
 
+pub(crate) use client_metrics::Subscription;
 pub use definition::Definition;
 pub(crate) use describe::Described;
 pub(crate) use dynamic::{ADVERTISED_LISTENERS, AlterError, Alteration, BrokerTarget, Changes};
@@ -31,6 +34,7 @@ pub use effective::{Effective, TopicConfig};
 pub(crate) use layers::{Given, Layers, Source, Values};
 pub(crate) use listeners::parse as parse_endpoints;
 pub use listeners::{Endpoint, Listener, derived_listeners, listeners};
+pub(crate) use named::Named;
 
 /// Why settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -143,19 +147,22 @@ fn read(config: &BrokerConfig) -> (Values, Inspection) {
 }
 
 /// All that readers need, replaced as one when a dynamic setting changes.
+#[derive(Clone)]
 struct Snapshot {
     layers: Arc<Layers>,
     effective: Arc<Effective>,
-    groups: Arc<groups::Groups>,
+    groups: Arc<Named>,
+    client_metrics: Arc<Named>,
 }
 
 impl Snapshot {
-    fn new(layers: Layers, groups: Arc<groups::Groups>) -> Snapshot {
+    fn new(layers: Layers) -> Snapshot {
         let effective = Arc::new(Effective::new(&layers));
         Snapshot {
             layers: Arc::new(layers),
             effective,
-            groups,
+            groups: Arc::default(),
+            client_metrics: Arc::default(),
         }
     }
 }
@@ -187,13 +194,10 @@ impl Settings {
             return Err(problem);
         }
         Ok(Settings {
-            current: ArcSwap::from_pointee(Snapshot::new(
-                Layers {
-                    file,
-                    ..Layers::default()
-                },
-                Arc::default(),
-            )),
+            current: ArcSwap::from_pointee(Snapshot::new(Layers {
+                file,
+                ..Layers::default()
+            })),
             generation: AtomicU64::new(0),
             changing: Mutex::new(()),
         })
@@ -220,8 +224,12 @@ impl Settings {
     }
 
     fn replace(&self, layers: Layers) {
-        let groups = self.current.load().groups.clone();
-        self.store_snapshot(Snapshot::new(layers, groups));
+        let current = self.current.load();
+        self.store_snapshot(Snapshot {
+            groups: current.groups.clone(),
+            client_metrics: current.client_metrics.clone(),
+            ..Snapshot::new(layers)
+        });
     }
 
     fn store_snapshot(&self, snapshot: Snapshot) {

@@ -5,6 +5,7 @@ mod cluster;
 mod groups;
 mod logs;
 mod replicas;
+mod telemetry;
 
 use super::Shape;
 use crate::api::Api;

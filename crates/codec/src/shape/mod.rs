@@ -45,6 +45,8 @@ macro_rules! shape_of {
             Api::UpdateFeatures => &replicas::UPDATE_FEATURES,
             Api::DescribeCluster => &cluster::DESCRIBE_CLUSTER,
             Api::UnregisterBroker => &replicas::UNREGISTER_BROKER,
+            Api::GetTelemetrySubscriptions => &telemetry::GET_TELEMETRY_SUBSCRIPTIONS,
+            Api::PushTelemetry => &telemetry::PUSH_TELEMETRY,
             Api::ListConfigResources => &admin::LIST_CONFIG_RESOURCES,
             Api::DescribeTopicPartitions => &cluster::DESCRIBE_TOPIC_PARTITIONS,
         }
@@ -58,6 +60,7 @@ mod groups;
 mod logs;
 mod members;
 mod replicas;
+mod telemetry;
 
 use crate::api::Api;
 use crate::budget::Budget;

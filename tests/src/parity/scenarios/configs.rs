@@ -9,18 +9,18 @@ use kafka_protocol::messages::{
 use crate::parity::both::Both;
 use crate::parity::words::s;
 
-const TOPIC: i8 = 2;
+pub(super) const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
-const BROKER_LOGGER: i8 = 8;
-const CLIENT_METRICS: i8 = 16;
+pub(super) const BROKER_LOGGER: i8 = 8;
+pub const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
 
-const SET: i8 = 0;
-const DELETE: i8 = 1;
-const APPEND: i8 = 2;
-const SUBTRACT: i8 = 3;
+pub(super) const SET: i8 = 0;
+pub(super) const DELETE: i8 = 1;
+pub(super) const APPEND: i8 = 2;
+pub(super) const SUBTRACT: i8 = 3;
 
-fn describe(kind: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsRequest {
+pub(super) fn describe(kind: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsRequest {
     DescribeConfigsRequest::default()
         .with_resources(vec![
             DescribeConfigsResource::default()
@@ -32,7 +32,7 @@ fn describe(kind: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsReque
 }
 
 /// (kind, name, [(config, operation, value)])
-fn change(
+pub fn change(
     kind: i8,
     name: &str,
     configs: &[(&str, i8, Option<&str>)],

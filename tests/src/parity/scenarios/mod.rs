@@ -6,16 +6,18 @@ use std::pin::Pin;
 use super::both::Both;
 
 mod cluster;
-mod configs;
+pub(super) mod configs;
 mod fetch;
 mod group_offsets;
 pub(super) mod groups;
 mod list_offsets;
+mod loggers;
 mod metadata;
 mod produce;
 mod producers;
 mod records;
 mod replicas;
+mod telemetry;
 mod topics;
 
 /// A scenario, ready to be run against both brokers.
@@ -44,5 +46,7 @@ scenarios! {
     groups: a_life_in_each_version, refused_joins, wrong_members, two_members, static_members, description;
     group_offsets: commits, refused_commits, deletion, members;
     replicas: elections, reassignments, moves_between_directories, quorum, features, unregistration;
+    loggers: levels, refused_levels;
+    telemetry: client_metrics;
     cluster: versions, description, log_directories, coordinators, unknown_requests;
 }

@@ -26,6 +26,7 @@ fn reader(connection: u64, client_id: &str) -> Reader {
             id: connection,
             peer: "10.0.0.7:4711".parse().expect("an address"),
             listener: "PLAINTEXT".into(),
+            software: Default::default(),
         }),
         client_id: Some(StrBytes::from_string(client_id.to_owned())),
     }

@@ -60,7 +60,6 @@ const NAMES: &[&str] = &[
     "share.fetch.purgatory.purge.interval.requests",
     "socket.connection.setup.timeout.max.ms",
     "socket.connection.setup.timeout.ms",
-    "telemetry.max.bytes",
     "transaction.two.phase.commit.enable",
     "unclean.leader.election.interval.ms",
 ];

@@ -1,6 +1,7 @@
 //! The one table of settings, in chapters.
 
 mod accepted;
+mod client_metrics;
 mod dead_letters;
 mod group;
 mod groups;
@@ -71,6 +72,10 @@ pub(super) const CHAPTERS: &[Chapter] = &[
         rows: group::ROWS,
     },
     Chapter {
+        title: "Client metrics",
+        rows: client_metrics::ROWS,
+    },
+    Chapter {
         title: "Security",
         rows: security::ROWS,
     },
@@ -89,6 +94,9 @@ static BROKER: LazyLock<HashMap<&'static str, &'static Definition>> =
 static GROUP: LazyLock<HashMap<&'static str, &'static Definition>> =
     LazyLock::new(|| index(Scope::Group));
 
+static CLIENT_METRICS: LazyLock<HashMap<&'static str, &'static Definition>> =
+    LazyLock::new(|| index(Scope::ClientMetrics));
+
 fn index(scope: Scope) -> HashMap<&'static str, &'static Definition> {
     rows()
         .filter(|row| row.scope == scope)
@@ -104,6 +112,11 @@ pub(super) fn topic_setting(name: &str) -> Option<&'static Definition> {
 /// The group setting of this name.
 pub(super) fn group_setting(name: &str) -> Option<&'static Definition> {
     GROUP.get(name).copied()
+}
+
+/// The setting of this name that a subscription of client metrics has.
+pub(super) fn client_metrics_setting(name: &str) -> Option<&'static Definition> {
+    CLIENT_METRICS.get(name).copied()
 }
 
 /// The broker settings that give the defaults of dead letters' policy.

@@ -39,5 +39,5 @@ pub(super) const ROWS: &[Definition] = &[
     broker("quota.window.num", Int, "11", "Samples kept of quotas.").low().at_least(1).no_effect(),
     broker("quota.window.size.seconds", Int, "1", "Seconds of a quota sample.").low().at_least(1).no_effect(),
     unset("client.quota.callback.class", Class, "A class that decides on quotas.").low().no_effect(),
-    broker("client.telemetry.max.bytes", Int, "1048576", "Bytes of metrics that a client may push.").low().at_least(1).no_effect(),
+    broker("telemetry.max.bytes", Int, "1048576", "Bytes of metrics in one push of a client.").low().at_least(1),
 ];
