@@ -215,3 +215,179 @@ fn what_would_be_refused_is_told_and_is_a_failure() {
     assert_eq!(code, Some(1));
     assert!(told.contains("broken.yml:"), "{told}");
 }
+
+#[test]
+fn each_value_is_explained_with_where_it_came_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        "num.partitions=2\nbroker.id=4\nauto.create.topics.enable = FALSE\nnum.partitons=1\n";
+    let path = file(dir.path(), "server.properties", text);
+    let variables = [
+        ("KAFKA_NUM_PARTITIONS", "3"),
+        ("KAFKA_ADVERTISED_LISTENERS", "PLAINTEXT://kafka:9093"),
+        ("KAFKA_SSL_KEY_PASSWORD", "secret"),
+    ];
+    let args = [
+        "explain",
+        "--config",
+        &path,
+        "-o",
+        "num.partitions=5",
+        "--durability",
+        "os",
+    ];
+    let (code, out, told) = config(&variables, &args);
+    assert_eq!(code, Some(0), "{told}");
+    let rows: Vec<Vec<&str>> = out
+        .lines()
+        .map(|line| {
+            line.split("  ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .collect()
+        })
+        .collect();
+    let at = |line: usize| format!("{path}:{line}");
+    let note = format!("goes before KAFKA_NUM_PARTITIONS; goes before {path}:1");
+    assert_eq!(
+        rows,
+        [
+            vec!["SETTING", "VALUE", "SOURCE", "NOTE"],
+            vec![
+                "advertised.listeners",
+                "PLAINTEXT://kafka:9093",
+                "KAFKA_ADVERTISED_LISTENERS"
+            ],
+            vec!["auto.create.topics.enable", "false", &at(3)],
+            vec!["broker.id", "4", &at(2)],
+            vec![
+                "listeners",
+                "PLAINTEXT://:9093",
+                "from advertised.listeners"
+            ],
+            vec!["node.id", "4", "from broker.id"],
+            vec!["num.partitions", "5", "--override", &note],
+            vec!["ottla.durability", "os", "--durability"],
+            vec![
+                "ssl.key.password",
+                "[hidden]",
+                "KAFKA_SSL_KEY_PASSWORD",
+                "no effect in Ottla"
+            ],
+        ]
+    );
+    assert!(
+        told.contains(&format!("{path}:4: unknown setting num.partitons")),
+        "{told}"
+    );
+    let (_, out, _) = config(
+        &variables,
+        &[
+            "explain",
+            "--config",
+            &path,
+            "--json",
+            "num.partitions",
+            "log.dirs",
+        ],
+    );
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        told["settings"],
+        json!([
+            {
+                "name": "num.partitions", "value": "3", "has_effect": true,
+                "source": {"kind": "environment", "variable": "KAFKA_NUM_PARTITIONS"},
+                "overridden": [{"value": "2", "source": {"kind": "file", "file": path, "line": 1}}],
+            },
+            {"name": "log.dirs", "value": "./data", "has_effect": true, "source": {"kind": "default"}, "overridden": []},
+        ])
+    );
+    assert_eq!(told["unknown"][0]["meant"], json!("num.partitions"));
+    let (_, out, _) = config(
+        &[
+            ("KAFKA_SSL_KEY_PASSWORD", "secret"),
+            ("KAFKA_CFG_SSL_KEY_PASSWORD", "secret2"),
+        ],
+        &["explain", "--json"],
+    );
+    assert!(!out.contains("secret"), "{out}");
+}
+
+#[test]
+fn all_settings_are_explained_and_what_cannot_be_is_a_failure() {
+    let (code, out, _) = config(&[], &["explain", "--all", "--json"]);
+    assert_eq!(code, Some(0));
+    let told: Value = serde_json::from_str(&out).unwrap();
+    let all = told["settings"].as_array().unwrap();
+    assert!(all.len() > 200, "{}", all.len());
+    assert!(
+        all.iter()
+            .all(|setting| setting["source"] == json!({"kind": "default"}))
+    );
+    let (code, out, told) = config(&[("KAFKA_NUM_PARTITIONS", "0")], &["explain"]);
+    assert_eq!(code, Some(1));
+    assert!(out.contains("KAFKA_NUM_PARTITIONS"), "{out}");
+    assert!(
+        told.contains("error: KAFKA_NUM_PARTITIONS: num.partitions=0: Value must be at least 1"),
+        "{told}"
+    );
+    let (code, _, told) = config(&[], &["explain", "num.partitons"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        told.contains("no setting num.partitons; did you mean num.partitions?"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_broker_starts_with_what_is_checked_and_not_with_what_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text, level, parts) in [
+        (
+            "listeners=PLAINTEXT://127.0.0.1:0\nnum.io.threads=9\n",
+            None,
+            &[":2: note: num.io.threads"][..],
+        ),
+        (
+            "listeners=PLAINTEXT://127.0.0.1:0\nnum.partitons=9\n",
+            None,
+            &[":2: warning: ", "num.partitions?"],
+        ),
+        (
+            "listeners=OUT://127.0.0.1:0\n",
+            Some(1),
+            &["error: ", "no protocol for the listener OUT"],
+        ),
+        (
+            "num.partitions=0\n",
+            Some(1),
+            &[":1: error: num.partitions=0"],
+        ),
+        ("\\u00zz=1\n", Some(1), &[":1: error: "]),
+    ] {
+        let path = file(dir.path(), "server.properties", text);
+        let (code, out, _) = config(&[], &["check", &path]);
+        assert_eq!(code, Some(level.unwrap_or(0)), "{out}");
+        for part in parts {
+            assert!(out.contains(part), "without {part:?}: {out}");
+        }
+        let (code, out, _) = config(&[], &["check", &path, "--json"]);
+        assert_eq!(code, Some(level.unwrap_or(0)));
+        let told: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(told["ok"], json!(level.is_none()));
+        assert_eq!(told["findings"].as_array().unwrap().len(), 1, "{told}");
+        let mut serve = Command::new(env!("CARGO_BIN_EXE_ottla"));
+        serve.args(["serve", "--config", &path, "--http-port", "0", "--data-dir"]);
+        serve
+            .arg(dir.path().join("data"))
+            .stderr(std::process::Stdio::piped());
+        match level {
+            None => assert_eq!(Served::of(serve).stop().0, Some(0)),
+            Some(_) => drop(support::fails_to_start(&mut serve)),
+        }
+    }
+    let (code, _, told) = config(&[], &["check", "no-such-file"]);
+    assert_eq!(code, Some(1));
+    assert!(told.contains("no-such-file"), "{told}");
+}

@@ -97,6 +97,13 @@ fn read_file(path: &Path, sources: &mut Sources) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What settings without flags say of listeners and data.
+pub fn settle(sources: &mut Sources) {
+    let none = SettingArgs::default();
+    set_listeners(&none, sources).expect("only a flag contradicts a setting");
+    set_data_dir(&none, sources);
+}
+
 /// Where to listen: as the flags say; else as the setting says; else where clients are told to connect to; else on the loopback.
 fn set_listeners(args: &SettingArgs, sources: &mut Sources) -> anyhow::Result<()> {
     let flag = match (args.port, &args.host) {

@@ -25,7 +25,7 @@ use init::{InitArgs, Plan};
 use ports::PortFile;
 
 const HELP: &str = "\
-Of several sources the later wins: --config, then the environment (KAFKA_NUM_PARTITIONS=3), then --port, --host, --http-port and --durability, then --override.
+Of several sources the later wins: --config, then the environment (KAFKA_NUM_PARTITIONS=3), then --port, --host, --http-port and --durability, then --override. What comes of them: ottla config explain.
 
 Examples:
   ottla serve

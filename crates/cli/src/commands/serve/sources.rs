@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use ottla_broker::settings::{self, BrokerConfig, Inspection, SettingsError};
+use serde_json::{Value as Json, json};
 
 use super::environment;
 
@@ -38,6 +39,19 @@ impl fmt::Display for Origin {
     }
 }
 
+impl Origin {
+    pub fn as_json(&self) -> Json {
+        match self {
+            Origin::Default => json!({"kind": "default"}),
+            Origin::File { path, line } => json!({"kind": "file", "file": path, "line": line}),
+            Origin::Environment(name) => json!({"kind": "environment", "variable": name}),
+            Origin::Flag(flag) => json!({"kind": "flag", "flag": flag}),
+            Origin::Override => json!({"kind": "override"}),
+            Origin::Derived(from) => json!({"kind": "derived", "from": from}),
+        }
+    }
+}
+
 /// A value and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
@@ -66,10 +80,14 @@ impl Sources {
         self.given.get(name)?.last()
     }
 
-    #[cfg(test)]
     /// Every value of this name, the one that counts first.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &Given> {
         self.given.get(name).into_iter().flatten().rev()
+    }
+
+    /// Every name that was given a value.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.given.keys().map(String::as_str)
     }
 
     /// The values that count.
@@ -83,8 +101,7 @@ impl Sources {
 
     /// Names that no setting has, with a value that is ignored.
     pub fn unknown(&self) -> impl Iterator<Item = &str> {
-        let names = self.given.keys().map(String::as_str);
-        names.filter(|name| !settings::is_known(name))
+        self.names().filter(|name| !settings::is_known(name))
     }
 
     /// What a broker is started with: all names that are known.
