@@ -68,6 +68,18 @@ final class AdminChecks {
         checks.add("deletes_records", this::records);
     }
 
+    /** All of them, one after the other. */
+    void all() throws Exception {
+        topics();
+        cluster();
+        configs();
+        partitions();
+        deletes();
+        groups();
+        offsets();
+        records();
+    }
+
     private TopicDescription describe(String topic) throws Exception {
         return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic);
     }

@@ -11,6 +11,7 @@ public final class Driver {
         Fixture fixture = new Fixture(args[0]);
         Checks checks = new Checks();
         new AdminChecks(fixture).addTo(checks);
+        new AdminMethodChecks(fixture).addTo(checks);
         new DataChecks(fixture).addTo(checks);
         new GroupChecks(fixture).addTo(checks);
         new RestartChecks(fixture).addTo(checks);

@@ -30,8 +30,17 @@ final class Fixture {
     final Admin admin;
 
     Fixture(String bootstrap) {
+        this(bootstrap, Admin.create(Map.of("bootstrap.servers", bootstrap)));
+    }
+
+    private Fixture(String bootstrap, Admin admin) {
         this.bootstrap = bootstrap;
-        this.admin = Admin.create(Map.of("bootstrap.servers", bootstrap));
+        this.admin = admin;
+    }
+
+    /** The same broker, by another admin client. */
+    Fixture with(Admin other) {
+        return new Fixture(bootstrap, other);
     }
 
     String create(int partitions, Map<String, String> configs) throws Exception {
