@@ -41,6 +41,11 @@ impl Node {
         self.connection.address()
     }
 
+    /// What the broker speaks: lowest and highest version by API key.
+    pub fn versions(&self) -> &HashMap<i16, (i16, i16)> {
+        &self.versions
+    }
+
     /// The highest version of `R` that both sides speak.
     pub fn version<R: Request>(&self) -> Result<i16, ClientError> {
         self.version_up_to::<R>(i16::MAX)

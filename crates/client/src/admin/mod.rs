@@ -5,6 +5,7 @@
 mod configs;
 mod group_offsets;
 mod groups;
+mod records;
 mod topic_partitions;
 mod topics;
 

@@ -2,9 +2,12 @@
 //! repetition, a value that begins with a dash, `--` before what is no option. Abbreviations only where a tool allows them.
 
 mod parse;
+mod subcommands;
 mod usage;
 
 use std::str::FromStr;
+
+pub(crate) use subcommands::Subcommands;
 
 use crate::KAFKA_VERSION;
 use crate::stop::Stop;
@@ -78,6 +81,11 @@ impl Options {
     /// An option with a value, which `value` says the meaning of.
     pub fn value(self, name: &'static str, value: &'static str, description: &str) -> Options {
         self.add(&[name], Argument::Required(value), description)
+    }
+
+    /// As [`flag`](Options::flag), for an option of several names.
+    pub fn flag_aliases(self, names: &[&'static str], description: &str) -> Options {
+        self.add(names, Argument::None, description)
     }
 
     /// As [`value`](Options::value), for an option of several names.

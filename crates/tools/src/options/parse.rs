@@ -6,32 +6,64 @@ use crate::stop::Stop;
 impl Options {
     /// Parses arguments; an error is a message as jopt-simple words it.
     pub fn parse(&self, args: &[String]) -> Result<Parsed, Stop> {
-        let mut parsed = Parsed {
-            options: self.clone(),
-            found: vec![Found::default(); self.specs.len()],
-            rest: Vec::new(),
-            none_given: args.is_empty(),
-        };
+        let mut parsed = self.nothing(args.is_empty());
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             if arg == "--" {
                 parsed.rest.extend(args.cloned());
                 break;
-            } else if let Some(long) = arg.strip_prefix("--") {
-                let (name, value) = split(long);
-                let index = self.recognise(name).ok_or_else(|| unrecognized(name))?;
-                self.take(index, value, &mut args, &mut parsed)?;
-            } else if let Some(short) = arg.strip_prefix('-').filter(|rest| !rest.is_empty()) {
-                let (name, value) = split(short);
-                match self.recognise(name) {
-                    Some(index) => self.take(index, value, &mut args, &mut parsed)?,
-                    None => self.cluster(short, &mut args, &mut parsed)?,
-                }
-            } else {
-                parsed.rest.push(arg.clone());
             }
+            self.parse_one(arg, &mut args, &mut parsed)?;
         }
         Ok(parsed)
+    }
+
+    fn nothing(&self, none_given: bool) -> Parsed {
+        Parsed {
+            options: self.clone(),
+            found: vec![Found::default(); self.specs.len()],
+            rest: Vec::new(),
+            none_given,
+        }
+    }
+
+    /// Takes one argument, and its value from those behind it.
+    fn parse_one(
+        &self,
+        arg: &String,
+        args: &mut std::slice::Iter<'_, String>,
+        parsed: &mut Parsed,
+    ) -> Result<(), Stop> {
+        if let Some(long) = arg.strip_prefix("--") {
+            let (name, value) = split(long);
+            let index = self.recognise(name).ok_or_else(|| unrecognized(name))?;
+            self.take(index, value, args, parsed)
+        } else if let Some(short) = arg.strip_prefix('-').filter(|rest| !rest.is_empty()) {
+            let (name, value) = split(short);
+            match self.recognise(name) {
+                Some(index) => self.take(index, value, args, parsed),
+                None => self.cluster(short, args, parsed),
+            }
+        } else {
+            parsed.rest.push(arg.clone());
+            Ok(())
+        }
+    }
+
+    /// Where the first argument is that is neither an option nor an option's value.
+    pub(super) fn position_of_first_rest(&self, args: &[String]) -> Result<usize, Stop> {
+        let mut parsed = self.nothing(args.is_empty());
+        let mut behind = args.iter();
+        loop {
+            let at = args.len() - behind.len();
+            let Some(arg) = behind.next() else {
+                return Ok(at);
+            };
+            self.parse_one(arg, &mut behind, &mut parsed)?;
+            if !parsed.rest.is_empty() {
+                return Ok(at);
+            }
+        }
     }
 
     /// `-abc`: options of one letter, of which one that takes a value takes the letters behind it.
