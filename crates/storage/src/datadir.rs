@@ -11,7 +11,7 @@ use crate::fs::{Fs, LockError, OpenMode};
 
 /// The format that this version writes and the newest that it reads.
 pub(crate) const FORMAT: u32 = 1;
-const PROPERTIES: &str = "meta.properties";
+pub(crate) const PROPERTIES: &str = "meta.properties";
 const LOCK: &str = ".lock";
 /// Names at the top that are Ottla's. `lost+found` is there on a file system of its own.
 const OURS: [&str; 8] = [

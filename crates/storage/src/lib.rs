@@ -13,6 +13,7 @@ mod core;
 mod damage;
 mod datadir;
 pub mod error;
+pub mod format;
 pub mod fs;
 mod garbage;
 mod index;

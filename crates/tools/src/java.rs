@@ -9,12 +9,17 @@ use crate::errors::Failure;
 /// Puts `items` into the order in which a `HashMap` with these keys, filled in the order at hand, is iterated over. `capacity`
 /// is what the map was made for; 16 where nobody said.
 pub(crate) fn hash_order<T>(items: &mut [T], capacity: usize, key: impl Fn(&T) -> String) {
+    hash_order_of(items, capacity, |item| hash_code(&key(item)));
+}
+
+/// The same for keys with these hash codes.
+pub(crate) fn hash_order_of<T>(items: &mut [T], capacity: usize, hash: impl Fn(&T) -> i32) {
     let mut buckets = capacity.max(1).next_power_of_two();
     // A map grows beyond three quarters.
     while items.len() * 4 > buckets * 3 {
         buckets *= 2;
     }
-    items.sort_by_key(|item| spread(hash_code(&key(item))) as usize & (buckets - 1));
+    items.sort_by_key(|item| spread(hash(item)) as usize & (buckets - 1));
 }
 
 /// What a `HashMap` is made for by default.
@@ -25,6 +30,14 @@ pub(crate) fn hash_code(text: &str) -> i32 {
     text.encode_utf16().fold(0i32, |hash, unit| {
         hash.wrapping_mul(31).wrapping_add(i32::from(unit))
     })
+}
+
+/// The hash code of Kafka's `TopicPartition`.
+pub(crate) fn partition_hash(topic: &str, partition: i32) -> i32 {
+    31i32
+        .wrapping_add(partition)
+        .wrapping_mul(31)
+        .wrapping_add(hash_code(topic))
 }
 
 fn spread(hash: i32) -> u32 {

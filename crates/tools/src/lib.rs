@@ -6,10 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod cluster;
-#[allow(dead_code, reason = "the tools that use the rest of it come next")]
 mod errors;
 mod java;
-#[allow(dead_code, reason = "the tools that use the rest of it come next")]
 mod options;
 mod stop;
 mod talk;
@@ -51,6 +49,16 @@ pub fn find_class(class: &str) -> Option<&'static Tool> {
         .find(|tool| tool.classes.contains(&class))
 }
 
+/// The class that `kafka-run-class` is asked to run, and that class's arguments. What is for the Java machine is left out.
+pub fn class_and_args(args: &[String]) -> Option<(&str, &[String])> {
+    match args {
+        [option, rest @ ..] if option == "-daemon" || option == "-loggc" => class_and_args(rest),
+        [option, _, rest @ ..] if option == "-name" => class_and_args(rest),
+        [class, rest @ ..] => Some((class, rest)),
+        [] => None,
+    }
+}
+
 impl Tool {
     /// Runs the tool; answers with its exit code.
     pub fn run(&self, args: &[String]) -> u8 {
@@ -79,6 +87,14 @@ mod tests {
         let tool = find_class("org.apache.kafka.tools.TopicCommand");
         assert_eq!(tool.map(|tool| tool.name), Some("topics"));
         assert!(find_class("TopicCommand").is_none());
+    }
+
+    #[test]
+    fn what_is_for_the_java_machine_stands_before_a_class_and_does_not_count() {
+        let args = ["-name", "x", "-loggc", "kafka.Kafka", "server.properties"].map(str::to_owned);
+        let (class, rest) = class_and_args(&args).unwrap();
+        assert_eq!((class, rest), ("kafka.Kafka", &args[4..]));
+        assert!(class_and_args(&args[..2]).is_none());
     }
 
     #[test]

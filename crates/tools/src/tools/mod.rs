@@ -1,9 +1,15 @@
 //! One tool, one file.
 
 mod broker_api_versions;
+mod cluster;
 mod configs;
 mod delete_records;
 mod get_offsets;
+mod leader_election;
+mod log_dirs;
+mod metadata_quorum;
+mod run_class;
+mod storage;
 mod topics;
 mod zookeeper;
 
@@ -12,9 +18,15 @@ use crate::Tool;
 /// All tools by name.
 pub(crate) const TOOLS: &[Tool] = &[
     broker_api_versions::TOOL,
+    cluster::TOOL,
     configs::TOOL,
     delete_records::TOOL,
     get_offsets::TOOL,
+    leader_election::TOOL,
+    log_dirs::TOOL,
+    metadata_quorum::TOOL,
+    run_class::TOOL,
+    storage::TOOL,
     topics::TOOL,
     zookeeper::TOOL,
 ];
