@@ -33,6 +33,14 @@ impl Failure {
         }
     }
 
+    /// The message of an exception that this one is the cause of: the broker's errors with their class.
+    pub fn as_cause(&self) -> String {
+        match self.error {
+            Some(_) => format!("{}: {self}", self.class()),
+            None => self.to_string(),
+        }
+    }
+
     /// The exception's class, as stack traces name it.
     pub fn class(&self) -> String {
         let Some(error) = self.error else {

@@ -33,6 +33,7 @@ enum Argument {
     None,
     /// With its description.
     Required(&'static str),
+    #[allow(dead_code, reason = "the tools for groups take states")]
     Optional(&'static str),
 }
 
@@ -67,12 +68,6 @@ impl Options {
         )
     }
 
-    /// Lets an option be shortened as long as it is unambiguous.
-    pub fn with_abbreviations(mut self) -> Options {
-        self.abbreviations = true;
-        self
-    }
-
     /// An option without a value.
     pub fn flag(self, name: &'static str, description: &str) -> Options {
         self.add(&[name], Argument::None, description)
@@ -99,6 +94,7 @@ impl Options {
     }
 
     /// An option whose value may be left out.
+    #[allow(dead_code, reason = "the tools for groups take states")]
     pub fn optional_value(
         self,
         name: &'static str,

@@ -30,7 +30,7 @@ impl Options {
     /// Takes one argument, and its value from those behind it.
     fn parse_one(
         &self,
-        arg: &String,
+        arg: &str,
         args: &mut std::slice::Iter<'_, String>,
         parsed: &mut Parsed,
     ) -> Result<(), Stop> {
@@ -45,7 +45,7 @@ impl Options {
                 None => self.cluster(short, args, parsed),
             }
         } else {
-            parsed.rest.push(arg.clone());
+            parsed.rest.push(arg.to_owned());
             Ok(())
         }
     }
@@ -248,7 +248,8 @@ mod tests {
 
     #[test]
     fn an_abbreviation_is_taken_where_it_is_allowed_and_unambiguous() {
-        let options = options().value("topics", "names", "").with_abbreviations();
+        let mut options = options().value("topics", "names", "");
+        options.abbreviations = true;
         let parse = |arg: &str| options.parse(&[arg.to_owned(), "a".to_owned()]);
         assert!(parse("--conf").unwrap().has("config"));
         assert!(parse("--topic").unwrap().has("topic"));

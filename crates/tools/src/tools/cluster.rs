@@ -77,7 +77,7 @@ fn run(args: &[String]) -> Result<(), Stop> {
             _ => list_endpoints(client, parsed.has("include-fenced-brokers")).await,
         }
     })
-    .map_err(|failure: Failure| Stop::Failed(failure.to_string()))
+    .map_err(|failure: Failure| Stop::Failed(failure.as_cause()))
 }
 
 /// The brokers to connect to, of which one must be named.

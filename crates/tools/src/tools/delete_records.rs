@@ -53,9 +53,8 @@ fn run(args: &[String]) -> Result<(), Stop> {
                     print_line!("partition: {topic}-{partition}\tlow_watermark: {start}");
                 }
                 Err(error) => {
-                    let failure = Failure::from(error);
-                    let class = failure.class();
-                    print_line!("partition: {topic}-{partition}\terror: {class}: {failure}");
+                    let error = Failure::from(error).as_cause();
+                    print_line!("partition: {topic}-{partition}\terror: {error}");
                 }
             }
         }

@@ -91,7 +91,7 @@ fn execute(args: &[String]) -> Result<(), Stop> {
         }
         Ok(())
     })
-    .map_err(|failure: Failure| Stop::Failed(failure.to_string()))
+    .map_err(|failure: Failure| Stop::Failed(failure.as_cause()))
 }
 
 fn has_port(address: &str) -> bool {
@@ -263,11 +263,8 @@ async fn offsets(
                 offsets.extend(offset.map(|offset| (partition, offset)));
             }
             Err(error) => {
-                let failure = Failure::from(error);
-                let class = failure.class();
-                say!(
-                    "Skip getting offsets for topic-partition {name} due to error: {class}: {failure}"
-                );
+                let error = Failure::from(error).as_cause();
+                say!("Skip getting offsets for topic-partition {name} due to error: {error}");
             }
         }
     }

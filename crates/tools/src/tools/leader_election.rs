@@ -70,6 +70,9 @@ fn run(args: &[String]) -> Result<(), Stop> {
     .map_err(|failure: Failure| Stop::Failed(failure.to_string()))
 }
 
+/// A partition and how its election ended.
+type Outcome = ((String, i32), Result<(), Failure>);
+
 struct Election {
     name: &'static str,
     code: i8,
@@ -147,7 +150,7 @@ impl Election {
             .retry(async |client| client.controller().await?.call(&request).await)
             .await?;
         Failure::of_code(answer.error_code, None)?;
-        let mut results: Vec<((String, i32), Result<(), Failure>)> = answer
+        let mut results: Vec<Outcome> = answer
             .replica_election_results
             .iter()
             .flat_map(|topic| {
@@ -164,7 +167,7 @@ impl Election {
         self.tell(&results)
     }
 
-    fn tell(&self, results: &[((String, i32), Result<(), Failure>)]) -> Result<(), Failure> {
+    fn tell(&self, results: &[Outcome]) -> Result<(), Failure> {
         let mut elected = Vec::new();
         let mut not_needed = Vec::new();
         let mut failed = Vec::new();

@@ -75,7 +75,7 @@ fn run(args: &[String]) -> Result<(), Stop> {
         print_line!("{}", show(&answers, &topics));
         Ok(())
     })
-    .map_err(|failure: Failure| Stop::Failed(failure.to_string()))
+    .map_err(|failure: Failure| Stop::Failed(failure.as_cause()))
 }
 
 fn list(text: Option<&str>) -> Vec<String> {

@@ -110,7 +110,7 @@ fn run(args: &[String]) -> Result<(), Stop> {
         }
         Ok(())
     })
-    .map_err(|failure: Failure| Stop::Failed(failure.to_string()))
+    .map_err(|failure: Failure| Stop::Failed(failure.as_cause()))
 }
 
 fn failed(message: &str) -> Result<(), Stop> {

@@ -1,6 +1,6 @@
 //! `kafka-storage`: prepares the data directory that a file of properties names, and shows what is in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ottla_storage::format;
 use uuid::Uuid;
@@ -132,7 +132,7 @@ fn data_dir(parsed: &Parsed) -> Result<PathBuf, Stop> {
     Ok(PathBuf::from(dirs.first().copied().unwrap_or(DEFAULT_DIR)))
 }
 
-fn prepare(dir: &PathBuf, parsed: &Parsed) -> Result<(), Stop> {
+fn prepare(dir: &Path, parsed: &Parsed) -> Result<(), Stop> {
     let failed = |error: ottla_storage::OpenError| Stop::Failed(error.to_string());
     let asked = parsed.value("cluster-id")?.unwrap_or_default().trim();
     if asked.is_empty() || asked.len() > 255 || asked.contains(char::is_control) {
@@ -171,7 +171,7 @@ fn prepare(dir: &PathBuf, parsed: &Parsed) -> Result<(), Stop> {
     }))
 }
 
-fn info(dir: &PathBuf) -> Result<(), Stop> {
+fn info(dir: &Path) -> Result<(), Stop> {
     let shown = dir.display();
     let mut problem = None;
     if dir.is_dir() {
@@ -199,8 +199,6 @@ fn info(dir: &PathBuf) -> Result<(), Stop> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn storage(args: &[&str], config: &Path) -> Result<(), Stop> {

@@ -101,11 +101,11 @@ impl Broker {
 
     /// What it was told of a setting, by an override or its file.
     fn setting(&self, name: &str) -> Option<String> {
-        let overrides = self.args.iter().filter_map(|arg| {
+        let mut overrides = self.args.iter().filter_map(|arg| {
             let arg = arg.strip_prefix("--override=").unwrap_or(arg);
             arg.strip_prefix(name)?.strip_prefix('=')
         });
-        overrides.last().map(str::to_owned).or_else(|| {
+        overrides.next_back().map(str::to_owned).or_else(|| {
             let text = fs::read_to_string(self.config.as_ref()?).ok()?;
             properties::parse(&text).ok()?.remove(name)
         })
