@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use ottla_client::{Client, ClientError, ClientOptions};
 
 use crate::commands::{
-    check, completions, config, consume, dlq, group, kafka, produce, serve, topic, wait,
+    check, completions, config, consume, dlq, doctor, group, kafka, produce, serve, topic, wait,
 };
 
 /// A message broker that speaks Kafka's protocol, and a client for any such broker.
@@ -37,6 +37,8 @@ pub enum Command {
     /// Look at dead letters, move them back, delete them
     #[command(subcommand)]
     Dlq(dlq::DlqCommand),
+    /// Find out why clients do not reach a broker
+    Doctor(doctor::DoctorArgs),
     /// Wait until a broker, its topics and its groups are as asked for
     Wait(wait::WaitArgs),
     /// Run one of Kafka's command line tools: `ottla kafka topics --bootstrap-server localhost:9092 --list`

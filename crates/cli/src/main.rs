@@ -47,6 +47,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Consume(args) => client(commands::consume::run(args)),
         Command::Group(command) => client(commands::group::run(command)),
         Command::Dlq(command) => client(commands::dlq::run(command)),
+        Command::Doctor(args) => client_with_code(commands::doctor::run(args)),
         Command::Wait(args) => client_with_code(commands::wait::run(args)),
     }
 }

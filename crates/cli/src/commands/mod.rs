@@ -5,6 +5,7 @@ pub mod completions;
 pub mod config;
 pub mod consume;
 pub mod dlq;
+pub mod doctor;
 pub mod group;
 pub mod kafka;
 pub mod produce;
