@@ -7,6 +7,7 @@
 
 mod loading;
 mod producer_ids;
+mod reset;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -33,6 +34,7 @@ use crate::clock::wall_ms;
 use crate::dead_letters::{DeadLetters, Outcome, Policy};
 use crate::reply::Later;
 use crate::settings::{Effective, Settings};
+pub(crate) use reset::Forgotten;
 
 /// An answer, and what must be durable before it leaves.
 type Delivery = (Result<Reply, ResponseError>, Option<Commit>);

@@ -37,6 +37,7 @@ mod output;
 mod produce_check;
 mod producer_state;
 mod reply;
+mod reset;
 mod sendfile;
 mod server;
 mod state;

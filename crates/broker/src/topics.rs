@@ -290,6 +290,14 @@ impl TopicService {
         Ok(commit)
     }
 
+    /// Runs what changes all topics, while nobody else changes any.
+    pub fn reset<T>(&self, run: impl FnOnce() -> T) -> T {
+        let _one_at_a_time = self.changing.lock();
+        let done = run();
+        self.configs.write().clear();
+        done
+    }
+
     /// Grows a topic to `total` partitions; `None` if it was only validated.
     pub fn grow(
         &self,
@@ -401,7 +409,7 @@ fn check_queue(name: &str, configs: &Values) -> Result<(), Refusal> {
 }
 
 /// A topic id as Kafka makes them: random, but never one whose text starts with a dash, which tools would take for an option.
-fn new_id() -> TopicId {
+pub(crate) fn new_id() -> TopicId {
     loop {
         let id = Uuid::new_v4();
         // The first six bits are the first character of the base64url text; 62 is the dash.

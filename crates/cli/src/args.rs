@@ -4,7 +4,8 @@ use clap::{Args, Parser, Subcommand};
 use ottla_client::{Client, ClientError, ClientOptions};
 
 use crate::commands::{
-    check, completions, config, consume, dlq, doctor, group, kafka, produce, serve, topic, wait,
+    check, completions, config, consume, dlq, doctor, group, kafka, produce, reset, serve,
+    snapshot, topic, wait,
 };
 
 /// A message broker that speaks Kafka's protocol, and a client for any such broker.
@@ -46,6 +47,11 @@ pub enum Command {
     /// Explain, check and translate settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Save all state of a broker under a name, and restore it
+    #[command(subcommand)]
+    Snapshot(snapshot::SnapshotCommand),
+    /// Take all topics and groups of a running broker away
+    Reset(reset::ResetArgs),
     /// Verify a data directory that no broker uses
     Check(check::CheckArgs),
     /// Print a shell's completion script

@@ -63,6 +63,10 @@ impl Http {
         self.ask(Method::PATCH, path, Some(body)).await
     }
 
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        self.ask(Method::DELETE, path, None).await
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -90,7 +94,7 @@ impl Http {
         let (address, stream) = self.connect().await?;
         let no_http = || {
             anyhow!(
-                "{address} does not answer HTTP. Dead letters need an Ottla broker; one that was started with \
+                "{address} does not answer HTTP. This needs an Ottla broker; one that was started with \
                  http.port=off needs another value there (--http-port 9644)"
             )
         };

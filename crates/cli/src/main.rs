@@ -49,6 +49,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Dlq(command) => client(commands::dlq::run(command)),
         Command::Doctor(args) => client_with_code(commands::doctor::run(args)),
         Command::Wait(args) => client_with_code(commands::wait::run(args)),
+        Command::Snapshot(command) => client(commands::snapshot::run(command)),
+        Command::Reset(args) => client(commands::reset::run(args)),
     }
 }
 

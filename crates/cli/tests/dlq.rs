@@ -376,7 +376,7 @@ fn what_is_not_there_and_what_is_no_ottla_broker_is_told_with_what_to_do() {
     server.join().unwrap();
     assert_eq!(told.status.code(), Some(1));
     assert!(
-        text(&told.stderr).contains("Dead letters need an Ottla broker"),
+        text(&told.stderr).contains("This needs an Ottla broker"),
         "{told:?}"
     );
     // Nobody.

@@ -89,6 +89,36 @@ impl Catalog {
         self.topics.store(Arc::new(topics));
     }
 
+    /// Replaces all topics. Returns those that were there before, with their labels, which may not be used as long as their files are there.
+    pub fn replace(
+        &self,
+        names: &mut Names,
+        all: Vec<(Arc<Topic>, Arc<str>)>,
+    ) -> Vec<(Arc<Topic>, Arc<str>)> {
+        let before = self.topics();
+        let mut labels = std::mem::take(&mut names.labels);
+        let gone: Vec<(Arc<Topic>, Arc<str>)> = before
+            .by_id
+            .values()
+            .filter_map(|t| Some((t.clone(), labels.remove(&t.id)?)))
+            .collect();
+        names
+            .retired
+            .extend(gone.iter().map(|(_, label)| label.clone()));
+        let mut topics = Topics::default();
+        let (by_name, by_id) = (
+            Arc::make_mut(&mut topics.by_name),
+            Arc::make_mut(&mut topics.by_id),
+        );
+        for (topic, label) in all {
+            names.labels.insert(topic.id, label);
+            by_name.insert(topic.name.clone(), topic.clone());
+            by_id.insert(topic.id, topic);
+        }
+        self.topics.store(Arc::new(topics));
+        gone
+    }
+
     /// Adds a topic or replaces it.
     pub fn put(&self, names: &mut Names, topic: Arc<Topic>, label: Arc<str>) {
         names.labels.insert(topic.id, label);

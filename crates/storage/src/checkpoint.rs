@@ -24,6 +24,17 @@ pub(crate) enum CheckpointError {
     Encode(#[from] postcard::Error),
 }
 
+/// What a checkpoint is to write.
+pub(crate) struct Taken {
+    /// The last commit that is in it.
+    pub position: u64,
+    /// Bytes since the checkpoint before.
+    pub since: u64,
+    pub captures: Vec<Capture>,
+    /// Keys of deleted partitions.
+    pub dead: Vec<Vec<u8>>,
+}
+
 /// The key of the journal position.
 pub(crate) const POSITION_KEY: &[u8] = b"position";
 
@@ -106,19 +117,30 @@ impl Inner {
         }
         let captures: Vec<Capture> = dirty.iter().map(|p| p.capture()).collect();
         drop(dirty);
-        match self.write_checkpoint(position, &captures, &dead) {
+        self.finish_checkpoint(Taken {
+            position,
+            since,
+            captures,
+            dead,
+        })
+    }
+
+    /// Writes what was taken, or gives it back. Under the lock of checkpoints.
+    pub(crate) fn finish_checkpoint(&self, taken: Taken) -> Result<(), CheckpointError> {
+        let position = taken.position;
+        match self.write_checkpoint(position, &taken.captures, &taken.dead) {
             Ok(()) => {
                 self.core
                     .since_checkpoint
-                    .fetch_sub(since, Ordering::Relaxed);
+                    .fetch_sub(taken.since, Ordering::Relaxed);
                 self.core.released.store(position, Ordering::Release);
                 Ok(())
             }
             Err(e) => {
-                for capture in &captures {
+                for capture in &taken.captures {
                     capture.give_back();
                 }
-                self.dead_rows.lock().extend(dead);
+                self.dead_rows.lock().extend(taken.dead);
                 Err(e)
             }
         }

@@ -8,13 +8,14 @@ use uuid::Uuid;
 
 use crate::error::OpenError;
 use crate::fs::{Fs, LockError, OpenMode};
+use crate::snapshot::restore;
 
 /// The format that this version writes and the newest that it reads.
 pub(crate) const FORMAT: u32 = 1;
 pub(crate) const PROPERTIES: &str = "meta.properties";
 const LOCK: &str = ".lock";
 /// Names at the top that are Ottla's. `lost+found` is there on a file system of its own.
-const OURS: [&str; 8] = [
+const OURS: [&str; 12] = [
     PROPERTIES,
     "meta.properties.new",
     LOCK,
@@ -22,6 +23,10 @@ const OURS: [&str; 8] = [
     "topics",
     "meta",
     "reserve",
+    "snapshots",
+    restore::NEW,
+    restore::READY,
+    restore::OLD,
     "lost+found",
 ];
 
@@ -52,19 +57,9 @@ pub(crate) fn open(
         source,
     };
     fs.create_dir_all(dir).map_err(io_error)?;
-    let path = dir.join(PROPERTIES);
-    let is_new = !fs.exists(&path).map_err(io_error)?;
-    if is_new {
-        // Before anything is written into somebody else's directory.
-        refuse_foreign(fs, dir)?;
-    }
-    let lock = fs.lock(&dir.join(LOCK)).map_err(|e| match e {
-        LockError::Held(pid) => OpenError::Locked {
-            path: dir.to_owned(),
-            pid,
-        },
-        LockError::Io(source) => io_error(source),
-    })?;
+    let lock = lock(fs, dir)?;
+    restore::finish(fs, dir).map_err(io_error)?;
+    let path = properties(dir);
     let cluster_id = if fs.exists(&path).map_err(io_error)? {
         read_properties(fs, dir, &path)?
     } else {
@@ -77,6 +72,30 @@ pub(crate) fn open(
     }
     fs.sync_dir(dir).map_err(io_error)?;
     Ok(DataDir { cluster_id, lock })
+}
+
+/// Where the properties are.
+pub(crate) fn properties(dir: &Path) -> PathBuf {
+    dir.join(PROPERTIES)
+}
+
+/// Locks a directory that is Ottla's or empty.
+pub(crate) fn lock(fs: &dyn Fs, dir: &Path) -> Result<Box<dyn Send + Sync>, OpenError> {
+    let io_error = |source: io::Error| OpenError::Io {
+        path: dir.to_owned(),
+        source,
+    };
+    if !fs.exists(&properties(dir)).map_err(io_error)? {
+        // Before anything is written into somebody else's directory.
+        refuse_foreign(fs, dir)?;
+    }
+    fs.lock(&dir.join(LOCK)).map_err(|e| match e {
+        LockError::Held(pid) => OpenError::Locked {
+            path: dir.to_owned(),
+            pid,
+        },
+        LockError::Io(source) => io_error(source),
+    })
 }
 
 fn refuse_foreign(fs: &dyn Fs, dir: &Path) -> Result<(), OpenError> {
@@ -101,17 +120,28 @@ fn create(fs: &dyn Fs, dir: &Path, cluster_id: Option<&str>) -> io::Result<Strin
         || base64url(Uuid::new_v4().as_bytes()),
         |given| given.to_owned(),
     );
-    let text = format!("# Written by Ottla.\nottla.format={FORMAT}\ncluster.id={cluster_id}\n");
     let new = dir.join("meta.properties.new");
-    let file = fs.open(&new, OpenMode::Truncate)?;
-    file.write_at(0, &[text.as_bytes()])?;
-    file.sync_data()?;
+    write_properties(fs, &new, &cluster_id)?;
     fs.rename(&new, &dir.join(PROPERTIES))?;
     fs.sync_dir(dir)?;
-    if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
-        fs.sync_dir(parent)?;
-    }
+    sync_parent(fs, dir)?;
     Ok(cluster_id)
+}
+
+/// Writes and syncs the properties into a new file.
+pub(crate) fn write_properties(fs: &dyn Fs, path: &Path, cluster_id: &str) -> io::Result<()> {
+    let text = format!("# Written by Ottla.\nottla.format={FORMAT}\ncluster.id={cluster_id}\n");
+    let file = fs.open(path, OpenMode::Truncate)?;
+    file.write_at(0, &[text.as_bytes()])?;
+    file.sync_data()
+}
+
+/// Makes a directory's own name durable.
+pub(crate) fn sync_parent(fs: &dyn Fs, dir: &Path) -> io::Result<()> {
+    match dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+        Some(parent) => fs.sync_dir(parent),
+        None => Ok(()),
+    }
 }
 
 /// Reads the properties of a directory that is (or was) Ottla's, and checks that this version can read it.

@@ -58,6 +58,7 @@ impl Inner {
                 return;
             }
         }
+        let mut removed = Vec::new();
         for item in garbage {
             let seq = item.seq();
             let kept = self.wait_durable(seq).is_ok()
@@ -75,7 +76,9 @@ impl Inner {
                     label,
                     loaded,
                     ..
-                } => self.remove_topic(topic, label, loaded),
+                } => self
+                    .remove_topic(topic, label, loaded)
+                    .map(|()| removed.push(label.clone())),
                 Garbage::Segments {
                     partition, start, ..
                 } => self.remove_segments(partition, *start),
@@ -83,6 +86,24 @@ impl Inner {
             if let Err(e) = result {
                 tracing::warn!(error = %e, "files of deleted data cannot be removed; tried again at the next start");
             }
+        }
+        self.release_labels(&removed);
+    }
+
+    /// Lets topics use the names of directories again. A power cut must not bring the old files back below them: a snapshot may share
+    /// these, and a recovery would write the new topic's records into them.
+    fn release_labels(&self, labels: &[Arc<str>]) {
+        if labels.is_empty() {
+            return;
+        }
+        if let Err(e) = self.core.fs.sync_dir(&self.topics_dir()) {
+            // They stay taken, and new topics use other ones.
+            tracing::warn!(error = %e, "the removal of topics' directories is not durable");
+            return;
+        }
+        let mut names = self.catalog.lock();
+        for label in labels {
+            names.retired.remove(label);
         }
     }
 
@@ -108,7 +129,6 @@ impl Inner {
             remove_dir(self, &partition_dir(&dir, label, index))?;
         }
         drop(checkpointing);
-        self.catalog.lock().retired.remove(label);
         self.core.background.mark_dirty();
         Ok(())
     }
@@ -123,6 +143,9 @@ impl Inner {
 
     /// Removes directories that a crash left behind.
     pub(crate) fn remove_leftovers(&self) {
+        if let Err(e) = crate::snapshot::remove_leftovers(&*self.core.fs, &self.core.dir) {
+            tracing::warn!(error = %e, "what is left of a snapshot cannot be removed");
+        }
         let dir = self.topics_dir();
         let Ok(entries) = self.core.fs.read_dir(&dir) else {
             return;
@@ -174,6 +197,8 @@ impl Inner {
         }
         let away = path.with_file_name(format!("{name}{REMOVED}"));
         self.core.fs.rename(path, &away)?;
+        // Before another topic uses the name, as above.
+        self.core.fs.sync_dir(&self.topics_dir())?;
         drop(names);
         self.core.fs.remove_dir_all(&away)
     }

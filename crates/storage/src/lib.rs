@@ -27,9 +27,11 @@ mod properties;
 mod queue;
 mod recovery;
 mod replay_plan;
+mod reset;
 mod retention;
 #[cfg(test)]
 mod simulation;
+pub mod snapshot;
 pub mod store;
 pub mod topic;
 mod topics;
@@ -42,5 +44,6 @@ pub use partition::{
     AppendContext, Appended, DataWatcher, FileSlice, Partition, ReadSlice, TimestampOffset,
 };
 pub use partition_state::{Check, PartitionState, PartitionStateFactory};
+pub use reset::{ResetTopics, Wiped};
 pub use store::{Commit, MetaOp, Op, Store, StoreStats, Tree};
 pub use topic::{NewTopic, Topic, TopicId, Topics};

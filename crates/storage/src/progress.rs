@@ -101,6 +101,11 @@ impl Progress {
         self.durable.publish(to);
     }
 
+    /// The last commit that was not kept; 0 if all were.
+    pub fn last_failed(&self) -> u64 {
+        self.failures.lock().last().map_or(0, |(_, to, _)| *to)
+    }
+
     /// `None` while `seq` is under way.
     pub fn outcome(&self, stage: Stage, seq: u64) -> Option<Result<(), StoreError>> {
         if self.reached(stage) < seq {

@@ -20,6 +20,7 @@ use crate::meta::{MetaStore, Overlay, TreeId, tree_id};
 use crate::partition::{Appended, Loaded, Partition};
 use crate::progress::{Stage, Wait};
 use crate::queue::{Kind, QueuedOp};
+use crate::reset::{ResetTopics, Wiped};
 use crate::topic::{NewTopic, Topic, TopicId, Topics};
 use crate::writer::Writer;
 use crate::{meta, recovery};
@@ -290,24 +291,13 @@ impl Store {
     }
     /// All pairs whose key starts with `prefix`, in order, with everything committed so far.
     pub fn scan(&self, tree: Tree, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-        // What is only in memory first: a checkpoint moves it down, never up.
-        let changed = self.inner.overlay.lock().scan(tree_id(tree), prefix);
-        let stored = self
-            .inner
-            .meta
-            .scan(tree_id(tree), prefix)
-            .map_err(|e| StoreError::Failed(format!("reading the catalogue: {e}")))?;
-        let mut all: BTreeMap<Bytes, Bytes> = stored
-            .into_iter()
-            .map(|(k, v)| (Bytes::from(k), Bytes::from(v)))
-            .collect();
-        for (key, value) in changed {
-            match value {
-                Some(value) => all.insert(key, value),
-                None => all.remove(&key),
-            };
-        }
-        Ok(all.into_iter().collect())
+        self.inner.scan(tree_id(tree), prefix)
+    }
+    /// Takes away topics and all rows of `trees`, together or not at all. Appends that are under way go with their topics. Nothing else may
+    /// change the rows of `trees` meanwhile.
+    pub fn reset(&self, topics: ResetTopics<'_>, trees: &[Tree]) -> Result<Wiped, StoreError> {
+        let trees: Vec<TreeId> = trees.iter().map(|t| tree_id(*t)).collect();
+        self.inner.reset(topics, &trees)
     }
     /// Applies retention to every partition. Called by the broker's timer. Returns how many segments went.
     pub fn run_retention(&self, now_ms: i64) -> Result<usize, StoreError> {
@@ -388,6 +378,31 @@ impl Inner {
             .get(tree, key)
             .map_err(|e| StoreError::Failed(format!("reading the catalogue: {e}")))?;
         Ok(stored.map(Bytes::from))
+    }
+
+    /// All pairs of any tree whose key starts with `prefix`, in order.
+    pub(crate) fn scan(
+        &self,
+        tree: TreeId,
+        prefix: &[u8],
+    ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+        // What is only in memory first: a checkpoint moves it down, never up.
+        let changed = self.overlay.lock().scan(tree, prefix);
+        let stored = self
+            .meta
+            .scan(tree, prefix)
+            .map_err(|e| StoreError::Failed(format!("reading the catalogue: {e}")))?;
+        let mut all: BTreeMap<Bytes, Bytes> = stored
+            .into_iter()
+            .map(|(k, v)| (Bytes::from(k), Bytes::from(v)))
+            .collect();
+        for (key, value) in changed {
+            match value {
+                Some(value) => all.insert(key, value),
+                None => all.remove(&key),
+            };
+        }
+        Ok(all.into_iter().collect())
     }
 
     /// Commits changes of trees. Returns the sequence number.

@@ -193,7 +193,7 @@ impl Inner {
     }
 }
 
-fn topic_change(topic: &Topic, label: &str) -> Result<Change, StoreError> {
+pub(crate) fn topic_change(topic: &Topic, label: &str) -> Result<Change, StoreError> {
     let row = postcard::to_stdvec(&TopicRow::of(topic, label))
         .map_err(|e| StoreError::Failed(format!("encoding a topic: {e}")))?;
     Ok(Change {

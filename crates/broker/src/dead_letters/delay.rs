@@ -75,6 +75,13 @@ impl Delays {
         self.any.store(true, Ordering::Release);
     }
 
+    /// Forgets topics that are gone.
+    pub fn forget_deleted(&self, store: &Store) {
+        let catalogue = store.topics();
+        let is_there = |id: &TopicId| catalogue.by_id(id).is_some();
+        self.topics.write().retain(is_there);
+    }
+
     fn has(&self, topic: &TopicId) -> bool {
         self.any.load(Ordering::Acquire) && self.topics.read().contains(topic)
     }

@@ -15,7 +15,9 @@ pub(crate) mod listen;
 mod metrics_page;
 mod openapi;
 mod redrives;
+mod reset;
 mod serve;
+mod snapshots;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +27,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, patch, post};
+use axum::routing::{MethodRouter, delete, get, patch, post};
 use tokio::sync::Semaphore;
 
 use answer::ApiError;
@@ -141,6 +143,14 @@ fn routes() -> Vec<Route> {
         route(Method::POST, "/v1/groups/{group}/nack", post(groups::nack)),
         route(Method::GET, "/v1/dlq-config", get(config::show)),
         route(Method::PATCH, "/v1/dlq-config", patch(config::change)),
+        route(Method::GET, "/v1/snapshots", get(snapshots::list)),
+        route(Method::POST, "/v1/snapshots", post(snapshots::save)),
+        route(
+            Method::DELETE,
+            "/v1/snapshots/{name}",
+            delete(snapshots::delete),
+        ),
+        route(Method::POST, "/v1/reset", post(reset::run)),
     ]
 }
 

@@ -38,7 +38,10 @@ pub struct Running {
 }
 
 pub async fn start(settings: &[(&str, &str)]) -> Running {
-    let dir = tempfile::tempdir().unwrap();
+    start_in(tempfile::tempdir().unwrap(), settings).await
+}
+
+pub async fn start_in(dir: TempDir, settings: &[(&str, &str)]) -> Running {
     let mut values: BTreeMap<String, String> = settings
         .iter()
         .map(|(k, v)| ((*k).to_string(), (*v).to_string()))

@@ -9,6 +9,8 @@ pub mod doctor;
 pub mod group;
 pub mod kafka;
 pub mod produce;
+pub mod reset;
 pub mod serve;
+pub mod snapshot;
 pub mod topic;
 pub mod wait;

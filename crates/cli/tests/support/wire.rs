@@ -111,15 +111,14 @@ pub async fn fetch(connection: &mut Connection, topic: &str, offset: i64) -> (i1
     (partition.error_code, records)
 }
 
-/// Commits a position of partition 0 from outside of a group; the error code.
-pub async fn commit(
-    connection: &mut Connection,
+/// A commit of a position of partition 0, from outside of a group.
+pub fn commit_request(
     group: &str,
     topic: &str,
     offset: i64,
     metadata: &str,
-) -> i16 {
-    let request = OffsetCommitRequest::default()
+) -> OffsetCommitRequest {
+    OffsetCommitRequest::default()
         .with_group_id(GroupId(string(group)))
         .with_generation_id_or_member_epoch(-1)
         .with_topics(vec![
@@ -130,7 +129,18 @@ pub async fn commit(
                         .with_committed_offset(offset)
                         .with_committed_metadata(Some(string(metadata))),
                 ]),
-        ]);
+        ])
+}
+
+/// Sends one; the error code.
+pub async fn commit(
+    connection: &mut Connection,
+    group: &str,
+    topic: &str,
+    offset: i64,
+    metadata: &str,
+) -> i16 {
+    let request = commit_request(group, topic, offset, metadata);
     let answer = connection.call(OFFSET_COMMIT, &request).await.unwrap();
     answer.topics[0].partitions[0].error_code
 }

@@ -91,6 +91,10 @@ pub trait Fs: Send + Sync {
     fn exists(&self, path: &Path) -> io::Result<bool>;
     /// Renames a file or directory, over an existing file.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name on the same file system.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Makes all that is below a directory durable: files, and the names of files and directories.
+    fn sync_tree(&self, dir: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes a directory and all in it.
@@ -101,6 +105,13 @@ pub trait Fs: Send + Sync {
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>, LockError>;
     /// Opens the catalogue's key-value store in `dir`.
     fn open_meta(&self, dir: &Path) -> io::Result<Box<dyn MetaStore>>;
+}
+
+impl dyn Fs + '_ {
+    /// The length of a file in bytes.
+    pub(crate) fn len_of(&self, path: &Path) -> io::Result<u64> {
+        self.open(path, OpenMode::Read)?.len()
+    }
 }
 
 /// Whether an error says that the disk (or a quota) is full.

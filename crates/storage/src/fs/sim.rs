@@ -55,7 +55,8 @@ enum Pending {
     SetLen(u64),
 }
 
-type MetaMap = BTreeMap<(TreeId, Vec<u8>), Vec<u8>>;
+/// By the directory of the store, tree and key.
+type MetaMap = BTreeMap<(PathBuf, TreeId, Vec<u8>), Vec<u8>>;
 
 #[derive(Clone)]
 struct Disk {
@@ -67,7 +68,7 @@ struct Disk {
     next_inode: u64,
     meta: MetaMap,
     durable_meta: MetaMap,
-    pending_meta: Vec<MetaWrite>,
+    pending_meta: Vec<(PathBuf, MetaWrite)>,
     used: u64,
     capacity: u64,
     /// Calls until the crash.
@@ -225,6 +226,11 @@ impl SimFs {
         }
     }
 
+    /// Lets crashes from here on come out in another way.
+    pub fn reseed(&self, seed: u64) {
+        self.disk.lock().rng = SplitMix(seed);
+    }
+
     /// Crashes at the call that comes after `calls` more of them.
     pub fn crash_after(&self, calls: u64) {
         self.disk.lock().fuse = Some(calls);
@@ -282,11 +288,14 @@ impl SimFs {
                 inode.crash(&mut disk.rng, &mut disk.stats);
             }
         }
-        for write in std::mem::take(&mut disk.pending_meta) {
+        for (dir, write) in std::mem::take(&mut disk.pending_meta) {
             if disk.rng.coin() {
-                meta_apply(&mut disk.durable_meta, &write);
+                meta_apply(&mut disk.durable_meta, &dir, &write);
             }
         }
+        let names = &disk.names;
+        disk.durable_meta
+            .retain(|(dir, _, _), _| names.contains_key(dir));
         disk.meta.clone_from(&disk.durable_meta);
         disk.used = disk.inodes.values().map(|i| i.current.len() as u64).sum();
         disk.stats.power_cuts += 1;
@@ -361,52 +370,85 @@ impl SimFs {
         self.disk.lock().generation
     }
 
-    pub(crate) fn meta_get(&self, tree: TreeId, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn meta_get(
+        &self,
+        dir: &Path,
+        tree: TreeId,
+        key: &[u8],
+    ) -> io::Result<Option<Vec<u8>>> {
         let disk = self.disk.lock();
         disk.read_tick(disk.generation)?;
-        Ok(disk.meta.get(&(tree, key.to_vec())).cloned())
+        let key = (dir.to_owned(), tree, key.to_vec());
+        Ok(disk.meta.get(&key).cloned())
     }
 
-    pub(crate) fn meta_scan(&self, tree: TreeId, prefix: &[u8]) -> io::Result<Pairs> {
+    pub(crate) fn meta_scan(&self, dir: &Path, tree: TreeId, prefix: &[u8]) -> io::Result<Pairs> {
         let disk = self.disk.lock();
         disk.read_tick(disk.generation)?;
         Ok(disk
             .meta
-            .range((tree, prefix.to_vec())..)
-            .take_while(|((t, k), _)| *t == tree && k.starts_with(prefix))
-            .map(|((_, k), v)| (k.clone(), v.clone()))
+            .range((dir.to_owned(), tree, prefix.to_vec())..)
+            .take_while(|((d, t, k), _)| d == dir && *t == tree && k.starts_with(prefix))
+            .map(|((_, _, k), v)| (k.clone(), v.clone()))
             .collect())
     }
 
-    pub(crate) fn meta_write(&self, writes: &[MetaWrite]) -> io::Result<()> {
+    pub(crate) fn meta_trees(&self, dir: &Path) -> io::Result<Vec<TreeId>> {
+        let disk = self.disk.lock();
+        disk.read_tick(disk.generation)?;
+        let mut trees: Vec<TreeId> = disk
+            .meta
+            .keys()
+            .filter(|(d, _, _)| d == dir)
+            .map(|(_, tree, _)| *tree)
+            .collect();
+        trees.dedup();
+        Ok(trees)
+    }
+
+    pub(crate) fn meta_write(&self, dir: &Path, writes: &[MetaWrite]) -> io::Result<()> {
         let mut disk = self.disk.lock();
         for write in writes {
             let generation = disk.generation;
             let crashing = disk.tick(generation)?;
-            meta_apply(&mut disk.meta, write);
-            disk.pending_meta.push(write.clone());
+            meta_apply(&mut disk.meta, dir, write);
+            disk.pending_meta.push((dir.to_owned(), write.clone()));
             Disk::changed(crashing)?;
         }
         Ok(())
     }
 
-    pub(crate) fn meta_sync(&self) -> io::Result<()> {
+    pub(crate) fn meta_sync(&self, dir: &Path) -> io::Result<()> {
         let mut disk = self.disk.lock();
         let generation = disk.generation;
         disk.sync_tick(generation)?;
-        for write in std::mem::take(&mut disk.pending_meta) {
-            meta_apply(&mut disk.durable_meta, &write);
+        let (synced, others) = std::mem::take(&mut disk.pending_meta)
+            .into_iter()
+            .partition(|(of, _)| of == dir);
+        disk.pending_meta = others;
+        let synced: Vec<(PathBuf, MetaWrite)> = synced;
+        for (dir, write) in synced {
+            meta_apply(&mut disk.durable_meta, &dir, &write);
         }
         Ok(())
     }
 }
 
-fn meta_apply(map: &mut MetaMap, write: &MetaWrite) {
-    let key = (write.tree, write.key.clone());
+fn meta_apply(map: &mut MetaMap, dir: &Path, write: &MetaWrite) {
+    let key = (dir.to_owned(), write.tree, write.key.clone());
     match &write.value {
         Some(v) => map.insert(key, v.clone()),
         None => map.remove(&key),
     };
+}
+
+/// Where `path` is after `from` was renamed to `to`; `None` if it is not below it.
+fn renamed(path: &Path, from: &Path, to: &Path) -> Option<PathBuf> {
+    let rest = path.strip_prefix(from).ok()?;
+    Some(match rest.as_os_str().is_empty() {
+        true => to.to_owned(),
+        false => to.join(rest),
+    })
 }
 
 struct SimFile {
@@ -595,14 +637,24 @@ impl Fs for SimFs {
                 .cloned()
                 .collect();
             for path in moved {
-                if let (Some(node), Ok(rest)) = (names.remove(&path), path.strip_prefix(from)) {
-                    let target = if rest.as_os_str().is_empty() {
-                        to.to_owned()
-                    } else {
-                        to.join(rest)
-                    };
+                if let (Some(node), Some(target)) = (names.remove(&path), renamed(&path, from, to))
+                {
                     names.insert(target, node);
                 }
+            }
+        }
+        for meta in [&mut disk.meta, &mut disk.durable_meta] {
+            *meta = std::mem::take(meta)
+                .into_iter()
+                .map(|((dir, tree, key), value)| {
+                    let dir = renamed(&dir, from, to).unwrap_or(dir);
+                    ((dir, tree, key), value)
+                })
+                .collect();
+        }
+        for (dir, _) in &mut disk.pending_meta {
+            if let Some(target) = renamed(dir, from, to) {
+                *dir = target;
             }
         }
         if let Some(node) = disk.names.get(to) {
@@ -616,13 +668,51 @@ impl Fs for SimFs {
         let generation = disk.generation;
         let crashing = disk.tick(generation)?;
         match disk.names.remove(path) {
-            Some(Node::File(i)) => {
+            Some(Node::File(i)) if !disk.names.values().any(|n| *n == Node::File(i)) => {
                 let len = disk.inodes.get(&i).map_or(0, |n| n.current.len() as u64);
                 disk.used -= len;
             }
+            // It has another name.
+            Some(Node::File(_)) => {}
             _ => return Err(gone()),
         }
         Disk::changed(crashing)
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut disk = self.disk.lock();
+        let generation = disk.generation;
+        disk.read_tick(generation)?;
+        let Some(Node::File(inode)) = disk.names.get(from).copied() else {
+            return Err(gone());
+        };
+        if to.parent().and_then(|p| disk.names.get(p)) != Some(&Node::Dir) {
+            return Err(gone());
+        }
+        if disk.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let crashing = disk.tick(generation)?;
+        disk.names.insert(to.to_owned(), Node::File(inode));
+        Disk::changed(crashing)
+    }
+
+    fn sync_tree(&self, path: &Path) -> io::Result<()> {
+        let mut disk = self.disk.lock();
+        let generation = disk.generation;
+        disk.sync_tick(generation)?;
+        let disk = &mut *disk;
+        disk.durable_names
+            .retain(|p, _| !p.starts_with(path) || disk.names.contains_key(p));
+        for (p, node) in disk.names.iter().filter(|(p, _)| p.starts_with(path)) {
+            disk.durable_names.insert(p.clone(), *node);
+            if let Node::File(inode) = node
+                && let Some(inode) = disk.inodes.get_mut(inode)
+            {
+                inode.sync();
+            }
+        }
+        Ok(())
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -637,6 +727,14 @@ impl Fs for SimFs {
         };
         if paths.is_empty() {
             return Err(gone());
+        }
+        {
+            let mut disk = self.disk.lock();
+            let disk = &mut *disk;
+            disk.pending_meta.retain(|(dir, _)| !dir.starts_with(path));
+            for meta in [&mut disk.meta, &mut disk.durable_meta] {
+                meta.retain(|(dir, _, _), _| !dir.starts_with(path));
+            }
         }
         for (path, node) in paths.into_iter().rev() {
             match node {
@@ -661,7 +759,7 @@ impl Fs for SimFs {
         Ok(Box::new(()))
     }
 
-    fn open_meta(&self, _dir: &Path) -> io::Result<Box<dyn MetaStore>> {
-        Ok(Box::new(SimMeta::new(self.clone())))
+    fn open_meta(&self, dir: &Path) -> io::Result<Box<dyn MetaStore>> {
+        Ok(Box::new(SimMeta::new(self.clone(), dir.to_owned())))
     }
 }

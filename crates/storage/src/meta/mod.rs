@@ -69,6 +69,8 @@ pub trait MetaStore: Send + Sync {
     fn write(&self, writes: &[MetaWrite]) -> io::Result<()>;
     /// Makes all writes durable.
     fn sync(&self) -> io::Result<()>;
+    /// The trees that were ever written to, in order.
+    fn trees(&self) -> io::Result<Vec<TreeId>>;
     /// Lets go of the files; every later call fails.
     fn close(&self);
 }

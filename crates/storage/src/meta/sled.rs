@@ -111,6 +111,21 @@ impl MetaStore for SledMeta {
         sync_tree(&self.dir, &self.fsync)
     }
 
+    fn trees(&self) -> io::Result<Vec<TreeId>> {
+        let open = self.open.read();
+        let names = open.as_ref().ok_or_else(closed)?.db.tree_names();
+        // sled has a tree of its own, whose name is longer.
+        let mut trees: Vec<TreeId> = names
+            .iter()
+            .filter_map(|name| match name[..] {
+                [id] => Some(id),
+                _ => None,
+            })
+            .collect();
+        trees.sort_unstable();
+        Ok(trees)
+    }
+
     fn close(&self) {
         self.open.write().take();
     }

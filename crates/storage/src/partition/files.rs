@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::Partition;
 use super::row::{PartitionRow, SegmentRow};
+use super::{Log, Partition};
 use crate::fs::{File, OpenMode};
 use crate::index::{OFFSET_ENTRY, TIME_ENTRY};
 
@@ -88,7 +88,12 @@ impl Partition {
             fs.sync_dir(parent)?;
         }
         for kind in KINDS {
-            fs.open(&self.path(base, kind), OpenMode::Truncate)?;
+            let path = self.path(base, kind);
+            // What is there is of another life, and a snapshot may share it.
+            if fs.exists(&path)? {
+                fs.remove_file(&path)?;
+            }
+            fs.open(&path, OpenMode::Truncate)?;
         }
         fs.sync_dir(&self.dir)?;
         let file = self.file(base, SegmentFile::Log)?;
@@ -219,7 +224,10 @@ impl Partition {
 
     /// What a checkpoint is to keep of this partition as it is now; not dirty after that.
     pub(crate) fn capture(&self) -> Capture {
-        let mut log = self.log.lock();
+        self.capture_locked(&mut self.log.lock())
+    }
+
+    pub(crate) fn capture_locked(&self, log: &mut Log) -> Capture {
         log.dirty = false;
         let mut segments = Vec::new();
         for s in &mut log.segments {

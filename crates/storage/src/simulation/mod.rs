@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::fs::sim::SimFs;
+use crate::snapshot::tests::{Observed, observe, restored_with_problems};
 use crate::store::{Inner, Tuning};
 use crate::{
     AppendContext, AppendError, Check, Durability, LogConfig, MetaOp, NewTopic, Op, Partition,
@@ -94,6 +95,9 @@ struct Simulation {
     model: Model,
     store: Option<Store>,
     full: bool,
+    /// Snapshots that were tried.
+    snapshots: u64,
+    kept_snapshot: Option<(PathBuf, Observed)>,
     events: Events,
 }
 
@@ -103,6 +107,7 @@ struct Events {
     kills: u64,
     cuts_of_openings: u64,
     checkpoints: u64,
+    snapshots: u64,
     /// Crashes by what they came into.
     cut: BTreeMap<&'static str, u64>,
     disk: crate::fs::sim::SimStats,
@@ -117,6 +122,7 @@ impl Events {
         self.kills += other.kills;
         self.cuts_of_openings += other.cuts_of_openings;
         self.checkpoints += other.checkpoints;
+        self.snapshots += other.snapshots;
         for (step, n) in other.cut {
             *self.cut.entry(step).or_default() += n;
         }
@@ -134,7 +140,7 @@ impl std::fmt::Display for Events {
         write!(
             f,
             "{} crashes ({} killed processes, {} power cuts; {} while opening), {} torn and {} lost writes, \
-             {} writes to a full disk, {} failed syncs, {} checkpoints; crashes by step: {:?}",
+             {} writes to a full disk, {} failed syncs, {} checkpoints, {} snapshots; crashes by step: {:?}",
             self.crashes(),
             self.kills,
             self.disk.power_cuts,
@@ -144,6 +150,7 @@ impl std::fmt::Display for Events {
             self.disk.refused_writes,
             self.disk.failed_syncs,
             self.checkpoints,
+            self.snapshots,
             self.cut,
         )
     }
@@ -162,6 +169,8 @@ impl Simulation {
             model: Model::default(),
             store: None,
             full: false,
+            snapshots: 0,
+            kept_snapshot: None,
             events: Events::default(),
         }
     }
@@ -218,12 +227,17 @@ impl Simulation {
         for _ in 0..lives {
             self.open();
             self.verify();
+            // It reads all of them, which takes its time.
+            if self.rng.random_bool(0.3) {
+                self.verify_snapshots();
+            }
             self.live();
             self.store = None;
             self.die();
         }
         self.open();
         self.verify();
+        self.verify_snapshots();
         self.events.disk = self.fs.stats();
         self.events
     }
@@ -315,6 +329,10 @@ impl Simulation {
                 self.retain();
                 "retention"
             }
+            97 if self.rng.random_bool(0.5) => {
+                self.snapshot();
+                "snapshot"
+            }
             96 if self.rng.random_bool(0.2) => {
                 self.fs.fail_next_sync();
                 "fail a sync"
@@ -336,6 +354,47 @@ impl Simulation {
                 self.model.make_certain();
             }
             Err(e) => inner.note_trouble("checkpoint", Err(e)),
+        }
+    }
+
+    /// Saves one under a new name; the one before goes.
+    fn snapshot(&mut self) {
+        let store = self.store.clone().unwrap();
+        self.snapshots += 1;
+        let name = format!("s{}", self.snapshots);
+        let saved = store.save_snapshot(&name, 1);
+        self.settle();
+        if let Ok(snapshot) = saved {
+            self.events.snapshots += 1;
+            self.model.make_certain();
+            let before = self.kept_snapshot.replace((snapshot.path, observe(&store)));
+            if let Some((path, _)) = before {
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                // A crash comes into it, too; the next start tidies up.
+                let _ = crate::snapshot::delete(&self.fs, Path::new("/data"), &name);
+            }
+        }
+    }
+
+    /// The last snapshot that was kept is what there was, and what a crash left of others is whole.
+    fn verify_snapshots(&mut self) {
+        self.inner().remove_leftovers();
+        let found = crate::snapshot::list(&self.fs, Path::new("/data")).unwrap();
+        for snapshot in &found {
+            let (state, problems) = restored_with_problems(&self.fs, &snapshot.path).unwrap();
+            // What a crash does to an index is mended by the first who reads it.
+            assert!(
+                problems.iter().all(|p| p.reason.contains(" index: ")),
+                "{problems:?}"
+            );
+            if let Some((path, kept)) = &self.kept_snapshot
+                && *path == snapshot.path
+            {
+                assert_eq!(state, *kept);
+            }
+        }
+        if let Some((path, _)) = &self.kept_snapshot {
+            assert!(found.iter().any(|s| s.path == *path), "a snapshot is gone");
         }
     }
 
@@ -548,7 +607,7 @@ fn run_seeds(durability: Durability) {
     println!("{durability:?}: {events}");
     if events.crashes() > 1000 {
         let cut = |step| events.cut.get(step).copied().unwrap_or(0);
-        for step in ["checkpoint", "journal", "flush", "remove files"] {
+        for step in ["checkpoint", "journal", "flush", "remove files", "snapshot"] {
             assert!(cut(step) > 0, "no crash came into: {step}");
         }
         let disk = events.disk;

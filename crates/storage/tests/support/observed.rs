@@ -145,6 +145,14 @@ impl Fs for ObservedFs {
         self.count();
         OsFs.rename(from, to)
     }
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.count();
+        OsFs.hard_link(from, to)
+    }
+    fn sync_tree(&self, dir: &Path) -> io::Result<()> {
+        self.count();
+        OsFs.sync_tree(dir)
+    }
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.count();
         let len = len_of(path);

@@ -1,6 +1,7 @@
 //! What is known of redrives: those that live, those that ended lately, and which queues are busy.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -193,6 +194,25 @@ impl Redrives {
         if live.shown.borrow().task.state == State::Running {
             self.run(live);
         }
+    }
+
+    /// Runs what takes all redrives away, between their chunks. If it does so, they end as cancelled ones do and are forgotten.
+    pub async fn reset<T, E>(&self, run: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let all: Vec<Arc<Live>> = self.live.lock().values().cloned().collect();
+        let mut tasks = Vec::with_capacity(all.len());
+        for live in &all {
+            tasks.push(live.task.lock().await);
+        }
+        let done = run.await?;
+        for (live, task) in all.iter().zip(&mut tasks) {
+            // One that is over stays as it is.
+            if task.cancel(wall_ms()).is_ok() {
+                live.show(task, None);
+            }
+            live.kick.notify_one();
+            self.live.lock().remove(&live.id);
+        }
+        Ok(done)
     }
 
     pub(super) fn run(&self, live: Arc<Live>) {

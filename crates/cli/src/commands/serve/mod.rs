@@ -4,6 +4,7 @@ mod announce;
 mod banner;
 pub mod config;
 pub mod environment;
+mod ephemeral;
 mod init;
 mod ports;
 pub mod sources;
@@ -21,6 +22,7 @@ use crate::signals::{Signals, Stop};
 use crate::talk::say;
 use announce::Announce;
 use config::SettingArgs;
+use ephemeral::Ephemeral;
 use init::{InitArgs, Plan};
 use ports::PortFile;
 
@@ -39,6 +41,15 @@ Examples:
 pub struct ServeArgs {
     #[command(flatten)]
     settings: SettingArgs,
+    /// Keep the data in a temporary directory that is removed when the broker stops; nothing is synced unless --durability
+    /// disk says so
+    #[arg(
+        long,
+        env = "OTTLA_EPHEMERAL",
+        value_parser = clap::builder::FalseyValueParser::new(),
+        conflicts_with = "data_dir"
+    )]
+    ephemeral: bool,
     /// How log lines look; what is logged is set by the environment variable RUST_LOG
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
@@ -58,7 +69,12 @@ pub struct ServeArgs {
 
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     logging::start("info", args.log_format);
-    let config = settings(&args.settings)?;
+    let mut config = settings(&args.settings)?;
+    // Removed when this ends, however it does, but for a second signal.
+    let ephemeral = match args.ephemeral {
+        true => Some(Ephemeral::for_broker(&mut config)?),
+        false => None,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(usize::from(args.threads))
         .enable_all()
@@ -77,6 +93,11 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
             file.write(&broker)?;
         }
         say!("{}", banner::render(&banner::facts(&broker)).trim_end());
+        if ephemeral.is_some() {
+            say!(
+                "The data is in a temporary directory, which goes with this broker (--ephemeral)."
+            );
+        }
         ports::print(&broker);
         if let Some(announce) = args.announce {
             ports::say_to_programs(&announce.lines(broker.node_id()));
