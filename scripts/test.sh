@@ -32,9 +32,12 @@ step_image() {
         return
     fi
     trap stop_engine EXIT
-    say "the image, and docker-compose.yml"
+    say "the image, docker-compose.yml, the ways in, Testcontainers' modules"
     ./scripts/build-image.sh ottla:test
-    OTTLA_IMAGE=ottla:test ./scripts/test-image.sh
+    export OTTLA_IMAGE=ottla:test
+    ./scripts/test-image.sh
+    ./scripts/test-entrypoints.sh
+    ./scripts/test-containers.sh
     stop_engine
     trap - EXIT
 }
