@@ -75,8 +75,33 @@ fn run_tool(name: &str, args: &[String]) -> ExitCode {
 }
 
 fn list() -> String {
+    format!("The tools: {}", names().join(", "))
+}
+
+fn names() -> Vec<&'static str> {
     let tools = ottla_tools::all().iter().map(|tool| tool.name);
     let mut names: Vec<&str> = tools.chain(SERVER).collect();
     names.sort_unstable();
-    format!("The tools: {}", names.join(", "))
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `UPDATE=1` writes the list.
+    #[test]
+    fn the_image_has_the_name_of_each_tool() {
+        let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../image/tools");
+        let script = |name: &str| match name.starts_with("zookeeper-") {
+            true => format!("{name}\n"),
+            false => format!("kafka-{name}\n"),
+        };
+        let expected: String = names().into_iter().map(script).collect();
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&list, &expected).unwrap();
+        }
+        let told = "write image/tools anew with UPDATE=1";
+        assert_eq!(std::fs::read_to_string(&list).unwrap(), expected, "{told}");
+    }
 }
