@@ -290,3 +290,20 @@ fn a_malformed_file_is_told_with_its_line() {
         "{told}"
     );
 }
+
+#[test]
+fn an_address_that_nobody_can_connect_to_is_warned_of_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let variables = [
+        ("KAFKA_LISTENERS", "PLAINTEXT://127.0.0.1:0"),
+        ("KAFKA_ADVERTISED_LISTENERS", "PLAINTEXT://0.0.0.0:0"),
+    ];
+    let (code, told) = Served::of(serve_in(dir.path(), &variables)).stop();
+    assert_eq!(code, Some(0));
+    let warning = "KAFKA_ADVERTISED_LISTENERS: no client can connect to PLAINTEXT://0.0.0.0:0";
+    assert_eq!(told.matches(warning).count(), 1, "{told}");
+    assert!(
+        told.contains("clients are told to connect to localhost:"),
+        "{told}"
+    );
+}

@@ -21,6 +21,23 @@ struct Listener {
     advertised: String,
 }
 
+impl Listener {
+    /// Host and port that clients are told.
+    fn told(&self) -> Option<(&str, u16)> {
+        let (host, port) = self.advertised.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Some((host, port.parse().ok()?))
+    }
+
+    /// Whether clients are told this very machine.
+    fn is_local(&self) -> bool {
+        self.told().is_some_and(|(host, _)| {
+            let address = host.parse();
+            host == "localhost" || address.is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+        })
+    }
+}
+
 pub(super) fn facts(broker: &Broker) -> Facts {
     let advertised = broker.advertised();
     let told = |name: &str, bound: &SocketAddr| {
@@ -90,7 +107,7 @@ pub(super) fn render(facts: &Facts) -> String {
             "  {:<width$}  listens on {}; clients are told to connect to {}",
             listener.name, listener.bound, listener.advertised
         ));
-        if let Some(warning) = warning(listener) {
+        if let Some(warning) = warning(listener, &facts.listeners) {
             line(format!("  {:<width$}  warning: {warning}", ""));
         }
     }
@@ -124,33 +141,64 @@ fn reachable(bound: SocketAddr) -> String {
     }
 }
 
-/// Why clients cannot follow what they are told, where that can be seen from here.
-fn warning(listener: &Listener) -> Option<String> {
-    let (host, port) = listener.advertised.rsplit_once(':')?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+/// Names that people give to the listener for containers and brokers, as parts of names.
+const INSIDE: [&str; 6] = [
+    "BROKER",
+    "CONTAINER",
+    "DOCKER",
+    "INSIDE",
+    "INTERNAL",
+    "NETWORK",
+];
+
+/// Why clients of a listener cannot follow what they are told, where that can be seen from here.
+fn warning(listener: &Listener, all: &[Listener]) -> Option<String> {
+    let Listener {
+        name, advertised, ..
+    } = listener;
+    let (host, port) = listener.told()?;
     if ["", "0.0.0.0", "::"].contains(&host) {
         return Some(format!(
-            "no client can connect to {}; set advertised.listeners",
-            listener.advertised
+            "no client can connect to {advertised}; set advertised.listeners"
         ));
     }
-    if port.parse() != Ok(listener.bound.port()) {
+    let others = || all.iter().filter(|other| other.name != *name);
+    if let Some(twin) = others().find(|other| other.advertised == *advertised) {
         return Some(format!(
-            "the advertised port {port} is not the one listened on; right only if something forwards it"
+            "{} tells clients the same address: give each listener its own in advertised.listeners",
+            twin.name
         ));
     }
-    let local = host == "localhost"
-        || host
-            .parse()
-            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
-    if local && !listener.bound.ip().is_loopback() {
-        return Some(
+    if port != listener.bound.port() {
+        let of_another = others().find(|other| other.bound.port() == port);
+        return Some(match of_another {
+            Some(other) => format!(
+                "port {port} is where {} listens: advertise {name}://{host}:{}",
+                other.name,
+                listener.bound.port()
+            ),
+            None => format!(
+                "the advertised port {port} is not the one listened on; right only if something forwards it"
+            ),
+        });
+    }
+    if !listener.is_local() || listener.bound.ip().is_loopback() {
+        return None;
+    }
+    // One listener for this machine and one for others is what both need.
+    let has_another_for_others = others().any(|other| !other.is_local());
+    let is_for_others = INSIDE.iter().any(|part| name.contains(part));
+    match (has_another_for_others, is_for_others) {
+        (true, false) => None,
+        (true, true) => Some(format!(
+            "containers that use {name} will look for the broker on themselves: advertise the name that they know it by"
+        )),
+        (false, _) => Some(
             "clients on other machines and in containers will look for the broker on themselves; \
              for them set advertised.listeners"
                 .to_owned(),
-        );
+        ),
     }
-    None
 }
 
 #[cfg(test)]
@@ -207,5 +255,79 @@ mod tests {
         let text = banner(listeners, None);
         assert!(!text.contains("http"), "{text}");
         insta::assert_snapshot!("banner_warnings", text);
+    }
+
+    #[test]
+    fn of_several_listeners_those_are_warned_of_that_cannot_be_right() {
+        let on =
+            |name, port: u16, advertised| listener(name, &format!("0.0.0.0:{port}"), advertised);
+        // Listeners, and what is warned of each.
+        for (listeners, expected) in [
+            // The usual pair: one for containers, one for the host.
+            (
+                [
+                    on("INTERNAL", 29092, "kafka:29092"),
+                    on("HOST", 9092, "localhost:9092"),
+                ],
+                [None, None],
+            ),
+            (
+                [
+                    on("INTERNAL", 29092, "localhost:29092"),
+                    on("HOST", 9092, "kafka:9092"),
+                ],
+                [Some("containers that use INTERNAL"), None],
+            ),
+            (
+                [
+                    on("IN", 29092, "localhost:29092"),
+                    on("OUT", 9092, "localhost:9092"),
+                ],
+                [
+                    Some("look for the broker on themselves"),
+                    Some("look for the broker on themselves"),
+                ],
+            ),
+            (
+                [
+                    on("IN", 29092, "kafka:9092"),
+                    on("OUT", 9092, "localhost:29092"),
+                ],
+                [
+                    Some("where OUT listens: advertise IN://kafka:29092"),
+                    Some("where IN listens: advertise OUT://localhost:9092"),
+                ],
+            ),
+            (
+                [on("IN", 29092, "kafka:9092"), on("OUT", 9092, "kafka:9092")],
+                [
+                    Some("OUT tells clients the same address"),
+                    Some("IN tells clients the same address"),
+                ],
+            ),
+            (
+                [
+                    on("IN", 29092, "kafka:29092"),
+                    on("OUT", 9092, "localhost:19092"),
+                ],
+                [None, Some("right only if something forwards it")],
+            ),
+            (
+                [
+                    listener("IN", "127.0.0.1:1", "localhost:1"),
+                    listener("OUT", "[::]:2", "[::1]:2"),
+                ],
+                [None, Some("look for the broker on themselves")],
+            ),
+        ] {
+            for (listener, expected) in listeners.iter().zip(expected) {
+                let told = warning(listener, &listeners);
+                let is_it = match expected {
+                    None => told.is_none(),
+                    Some(part) => told.as_ref().is_some_and(|told| told.contains(part)),
+                };
+                assert!(is_it, "{}: {told:?}, not {expected:?}", listener.name);
+            }
+        }
     }
 }

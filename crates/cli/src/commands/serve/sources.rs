@@ -146,7 +146,24 @@ impl Sources {
         }
     }
 
-    /// One warning for each name that is not known, with what may have been meant.
+    /// Advertised addresses that nobody can connect to. Kafka refuses to start with them.
+    pub fn unreachable(&self) -> Vec<String> {
+        let listeners = settings::listeners(&self.values()).unwrap_or_default();
+        let advertised = listeners
+            .into_iter()
+            .filter_map(|listener| listener.advertised);
+        advertised
+            .filter(|told| ["", "0.0.0.0", "::"].contains(&told.host.as_str()))
+            .map(|told| {
+                format!(
+                    "{}: no client can connect to {told}; clients are told localhost, name a host that they can reach",
+                    self.origin("advertised.listeners")
+                )
+            })
+            .collect()
+    }
+
+    /// One warning for each name that is not known, with what may have been meant, and for what nobody can connect to.
     pub fn warnings(&self) -> Vec<String> {
         let warning = |name: &str| {
             let origin = self.origin(name);
@@ -157,6 +174,9 @@ impl Sources {
             let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
             format!("{origin}: unknown setting {name}, ignored{meant}")
         };
-        self.unknown().map(warning).collect()
+        self.unknown()
+            .map(warning)
+            .chain(self.unreachable())
+            .collect()
     }
 }

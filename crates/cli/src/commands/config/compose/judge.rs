@@ -183,6 +183,7 @@ fn judge_service(service: &Service) -> Judged<'_> {
         })
         .collect();
     judged.listeners = inspection.listeners;
+    judged.warnings.extend(sources.unreachable());
     let ports = judged.listeners.iter();
     let told: Vec<String> = ports
         .flat_map(|listener| unreachable(listener, &service.ports))
@@ -536,5 +537,12 @@ mod tests {
             host: 9092,
         }];
         assert!(judge_service(&service).warnings.is_empty());
+        service.variables[0].value = "PLAINTEXT://0.0.0.0:9092".to_owned();
+        let warnings = judge_service(&service).warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(
+            warnings[0].contains("no client can connect to PLAINTEXT://0.0.0.0:9092"),
+            "{warnings:?}"
+        );
     }
 }
