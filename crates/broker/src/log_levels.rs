@@ -1,7 +1,8 @@
 //! The levels of the log, as a process has one: read at the start, changed by clients while it runs (KIP-412). A change ends with
 //! the process, as in Kafka.
 //!
-//! A logger is a target of `tracing`: a crate or a module of ours. What is set for it holds for all whose names begin with its
+//! A logger is a target of `tracing`: a crate or a module of ours, `ottla_broker::groups`. Clients call it `ottla_broker.groups`, since
+//! `kafka-configs` takes no colon in a name. What is set for it holds for all whose names begin with its
 //! name, unless they have a level of their own.
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ const CRATES: [&str; 2] = ["ottla_broker", "ottla_storage"];
 const SHOWN: &[&str] = &[
     "ottla_broker",
     "ottla_broker::accept",
+    "ottla_broker::client_telemetry",
     "ottla_broker::dead_letters",
     "ottla_broker::groups",
     "ottla_broker::handlers",
@@ -62,7 +64,7 @@ pub(crate) fn get() -> Option<&'static LogLevels> {
 #[allow(missing_docs)]
 pub(crate) enum LevelError {
     #[error(
-        "Logger {0} does not exist! There are root, those of this broker's modules, as in ottla_broker::groups, and what DescribeConfigs lists"
+        "Logger {0} does not exist! There are root, those of this broker's modules, as in ottla_broker.groups, and what DescribeConfigs lists"
     )]
     NoSuchLogger(String),
     #[error(
@@ -120,7 +122,12 @@ impl LogLevels {
         let named = levels.keys().map(String::as_str);
         named
             .chain(SHOWN.iter().copied())
-            .map(|logger| (logger.to_owned(), in_force(&levels, logger).to_owned()))
+            .map(|logger| {
+                (
+                    logger.replace("::", "."),
+                    in_force(&levels, logger).to_owned(),
+                )
+            })
             .collect()
     }
 
@@ -132,14 +139,15 @@ impl LogLevels {
     ) -> Result<(), LevelError> {
         let mut levels = self.levels.lock();
         let mut changed = levels.clone();
-        for (logger, change) in changes {
+        for (name, change) in changes {
+            let logger = &name.replace('.', "::");
             if !exists(&levels, logger) {
-                return Err(LevelError::NoSuchLogger(logger.clone()));
+                return Err(LevelError::NoSuchLogger(name.clone()));
             }
             match change {
                 Change::Set(level) if !LEVELS.contains(&level.as_str()) => {
                     return Err(LevelError::NoSuchLevel {
-                        logger: logger.clone(),
+                        logger: name.clone(),
                         level: level.clone(),
                     });
                 }
@@ -224,18 +232,21 @@ mod tests {
         for (logger, level) in [
             ("root", "WARN"),
             ("ottla_broker", "DEBUG"),
-            ("ottla_broker::groups", "DEBUG"),
+            ("ottla_broker.groups", "DEBUG"),
             ("ottla_storage", "WARN"),
-            ("ottla_storage::writer", "TRACE"),
+            ("ottla_storage.writer", "TRACE"),
         ] {
             assert_eq!(all[logger], level, "{logger}");
         }
+        // What kafka-configs takes as the name of a setting.
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        assert!(all.keys().all(|name| name.chars().all(is_name)), "{all:?}");
     }
 
     #[test]
     fn changes_are_put_in_force_together_or_not_at_all() {
         let (log, applied) = log("info,[span{x=1}]=info");
-        let good = [set("root", "WARN"), set("ottla_broker::groups", "TRACE")];
+        let good = [set("root", "WARN"), set("ottla_broker.groups", "TRACE")];
         assert_eq!(log.alter(&good, true), Ok(()));
         assert_eq!(*applied.lock(), "");
         assert_eq!(log.alter(&good, false), Ok(()));
@@ -251,10 +262,10 @@ mod tests {
         assert_eq!(log.all()["ottla_broker"], "WARN");
         let fatal = [
             set("root", "FATAL"),
-            ("ottla_broker::groups".to_owned(), Change::Remove),
+            ("ottla_broker.groups".to_owned(), Change::Remove),
         ];
         assert_eq!(log.alter(&fatal, false), Ok(()));
-        assert_eq!(log.all()["ottla_broker::groups"], "FATAL");
+        assert_eq!(log.all()["ottla_broker.groups"], "FATAL");
         assert_eq!(*applied.lock(), "off,[span{x=1}]=info");
     }
 
@@ -266,7 +277,7 @@ mod tests {
             (set("ottla_broker", ""), "not a supported log level"),
             (set("", "INFO"), "does not exist"),
             (set("ottla_broker_x", "INFO"), "does not exist"),
-            (set("ottla_broker::a=b,c", "INFO"), "does not exist"),
+            (set("ottla_broker.a=b,c", "INFO"), "does not exist"),
             (set("kafka.server.KafkaApis", "INFO"), "does not exist"),
             ((ROOT.to_owned(), Change::Remove), "not allowed"),
         ] {

@@ -23,7 +23,7 @@ async fn connect(address: &str, client_id: &str) -> Connection {
 
 async fn set(connection: &mut Connection, level: &'static str) {
     let config = AlterableConfig::default()
-        .with_name(StrBytes::from_static_str("ottla_broker::request"))
+        .with_name(StrBytes::from_static_str("ottla_broker.request"))
         .with_value(Some(StrBytes::from_static_str(level)));
     let resource = AlterConfigsResource::default()
         .with_resource_type(8)

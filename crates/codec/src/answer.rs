@@ -45,12 +45,13 @@ pub fn header<R: Request>(version: i16, frame: &mut Bytes) -> Result<i32, Answer
 /// least. Bytes after the last field are an error.
 pub fn decode<R: Request>(version: i16, mut body: Bytes) -> Result<R::Response, AnswerError> {
     let api = Api::from_key(R::KEY).ok_or(AnswerError::UnknownApi(R::KEY))?;
+    let coded = api.coded_as(version);
     let known = <R::Response as Message>::VERSIONS;
-    if !(known.min..=known.max).contains(&version) {
+    if !(known.min..=known.max).contains(&coded) {
         return Err(AnswerError::UnknownVersion(version));
     }
     shape::check_answer(api, version, &body).map_err(AnswerError::Body)?;
-    let response = R::Response::decode(&mut body, version);
+    let response = R::Response::decode(&mut body, coded);
     response.map_err(|e| AnswerError::Body(e.to_string()))
 }
 
@@ -76,7 +77,9 @@ pub fn versions(api: Api) -> std::ops::RangeInclusive<i16> {
             known.min..=known.max
         }
     }
-    api.with_request(Versions)
+    let known = api.with_request(Versions);
+    let newest = (*known.end()..).take_while(|v| known.contains(&api.coded_as(*v)));
+    *known.start()..=newest.last().unwrap_or(*known.end())
 }
 
 #[cfg(test)]

@@ -66,10 +66,21 @@ macro_rules! api_table {
     };
 }
 
+impl Api {
+    /// The version in which `kafka-protocol` knows the messages of `version`, where it does not know that one itself.
+    pub fn coded_as(self, version: i16) -> i16 {
+        match (self, version) {
+            // Another meaning of a timestamp, no other field (KIP-1023).
+            (Api::ListOffsets, 11) => 10,
+            _ => version,
+        }
+    }
+}
+
 api_table! {
     Produce = 0, 3..=13, ProduceRequest, advertise 0;
     Fetch = 1, 4..=18, FetchRequest;
-    ListOffsets = 2, 1..=10, ListOffsetsRequest;
+    ListOffsets = 2, 1..=11, ListOffsetsRequest;
     Metadata = 3, 0..=13, MetadataRequest;
     OffsetCommit = 8, 2..=9, OffsetCommitRequest;
     OffsetFetch = 9, 1..=9, OffsetFetchRequest;

@@ -41,7 +41,7 @@ pub fn decode<R: Request + Decodable>(
         reason,
     };
     shape::check(api, version, &body).map_err(error)?;
-    R::decode(&mut body, version).map_err(|e| error(e.to_string()))
+    R::decode(&mut body, api.coded_as(version)).map_err(|e| error(e.to_string()))
 }
 
 /// Decodes a body of whichever API and drops it: what a fuzzer or a tool wants that only asks whether it can be read.

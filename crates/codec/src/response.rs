@@ -84,7 +84,7 @@ pub fn encode<F, R: Encodable>(
         correlation_id,
     );
     let fits = body
-        .encode(scratch, version)
+        .encode(scratch, api.coded_as(version))
         .map_err(|e| e.to_string())
         .and_then(|()| {
             i32::try_from(scratch.len() - LENGTH_LEN)

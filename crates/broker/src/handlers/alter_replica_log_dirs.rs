@@ -8,6 +8,7 @@ use ottla_codec::messages::alter_replica_log_dirs_response::{
 };
 use ottla_codec::messages::{AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse, TopicName};
 
+use super::describe_log_dirs::directory;
 use crate::context::RequestContext;
 use crate::reply::Reply;
 
@@ -16,15 +17,14 @@ pub(crate) fn handle(
     ctx: &RequestContext,
     request: AlterReplicaLogDirsRequest,
 ) -> Reply<AlterReplicaLogDirsResponse> {
-    let layers = ctx.broker.settings.layers();
-    let directory = layers.value("log.dirs").unwrap_or_default();
+    let directory = directory(&ctx.broker);
     let topics = ctx.broker.store.topics();
     let mut results: BTreeMap<TopicName, Vec<AlterReplicaLogDirPartitionResult>> = BTreeMap::new();
     for asked in request.dirs {
         for topic in asked.topics {
             let partitions = topics.by_name(&topic.name).map_or(0, |t| t.partitions);
             let outcome = |index| {
-                if *asked.path != *directory {
+                if *asked.path != directory {
                     ResponseError::LogDirNotFound.code()
                 } else if !(0..partitions).contains(&index) {
                     ResponseError::UnknownTopicOrPartition.code()

@@ -42,12 +42,7 @@ pub(crate) fn handle(
                 .collect()
         }
     };
-    let directory = broker
-        .settings
-        .layers()
-        .value("log.dirs")
-        .unwrap_or_default()
-        .to_owned();
+    let directory = directory(broker);
     let mut result = DescribeLogDirsResult::default().with_topics(described);
     if ctx.version >= 4 {
         let (total, usable) = space(&directory);
@@ -55,6 +50,16 @@ pub(crate) fn handle(
     }
     let result = result.with_log_dir(StrBytes::from_string(directory));
     Reply::Now(DescribeLogDirsResponse::default().with_results(vec![result]))
+}
+
+/// The data directory, from the root as Kafka has it.
+pub(super) fn directory(broker: &BrokerState) -> String {
+    let layers = broker.settings.layers();
+    let given = layers.value("log.dirs").unwrap_or_default();
+    match std::path::absolute(given) {
+        Ok(path) => path.display().to_string(),
+        Err(_) => given.to_owned(),
+    }
 }
 
 fn describe(

@@ -25,6 +25,9 @@ const EARLIEST_LOCAL: i64 = -4;
 /// The end of what is in tiered storage: there is none (KIP-1005).
 const LATEST_TIERED: i64 = -5;
 
+/// The start of what is to go to tiered storage: nothing is (KIP-1023).
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
+
 /// An offset that there is none of.
 const NOT_FOUND: TimestampOffset = TimestampOffset {
     offset: -1,
@@ -122,6 +125,7 @@ fn is_known(timestamp: i64, version: i16) -> bool {
         MAX_TIMESTAMP => version >= 7,
         EARLIEST_LOCAL => version >= 8,
         LATEST_TIERED => version >= 9,
+        EARLIEST_PENDING_UPLOAD => version >= 11,
         _ => false,
     }
 }
@@ -139,7 +143,7 @@ fn look_up(
     let found = match timestamp {
         LATEST => return Ok(mark(end)),
         EARLIEST | EARLIEST_LOCAL => return Ok(mark(partition.log_start_offset())),
-        LATEST_TIERED => return Ok(NOT_FOUND),
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => return Ok(NOT_FOUND),
         MAX_TIMESTAMP => partition.max_timestamp(),
         time => partition.offset_for_timestamp(time),
     };
@@ -161,11 +165,12 @@ mod tests {
             (MAX_TIMESTAMP, 7),
             (EARLIEST_LOCAL, 8),
             (LATEST_TIERED, 9),
+            (EARLIEST_PENDING_UPLOAD, 11),
         ] {
             assert!(is_known(mark, first));
             assert!(first == 1 || !is_known(mark, first - 1));
         }
-        assert!(!is_known(-6, 10));
+        assert!(!is_known(-7, 11));
         assert!(is_known(0, 1));
     }
 }

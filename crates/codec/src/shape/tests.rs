@@ -154,7 +154,7 @@ fn written_again(api: Api, version: i16, body: &[u8]) -> Vec<u8> {
             again::<R>(self.0, self.1)
         }
     }
-    api.with_request(Again(version, body))
+    api.with_request(Again(api.coded_as(version), body))
 }
 
 pub(super) fn again<M: Decodable + Encodable>(version: i16, body: &[u8]) -> Vec<u8> {

@@ -38,6 +38,12 @@ pub async fn description(both: &mut Both) -> anyhow::Result<()> {
         })
         .await;
     }
+    for v in 2..=both.latest::<DescribeClusterRequest>() {
+        both.call::<DescribeClusterRequest>("fenced brokers too", v, |_| {
+            DescribeClusterRequest::default().with_include_fenced_brokers(true)
+        })
+        .await;
+    }
     for v in 1..=both.latest::<DescribeClusterRequest>() {
         for endpoint in [2, 9] {
             both.call::<DescribeClusterRequest>("other endpoints", v, |_| {

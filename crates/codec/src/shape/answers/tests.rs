@@ -21,7 +21,7 @@ fn written_again(api: Api, version: i16, body: &[u8]) -> Vec<u8> {
             again::<R::Response>(self.0, self.1)
         }
     }
-    api.with_request(Again(version, body))
+    api.with_request(Again(api.coded_as(version), body))
 }
 
 fn all() -> impl Iterator<Item = (Api, i16)> {
