@@ -2,6 +2,7 @@
 //! runs them against Apache Kafka.
 mod clients;
 mod dead_letters;
+mod first_aid;
 mod kcat;
 mod rdkafka;
 mod shims;
