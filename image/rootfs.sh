@@ -1,7 +1,7 @@
 #!/bin/sh
 # Gathers the root file system of the image in the directory $1: a shell and the small tools that scripts of Testcontainers
 # modules, health checks and compose files call, from the Debian that this runs in; and the paths that they know. Users get
-# no package manager: 6 MB instead of Debian's 80.
+# no package manager: 7 MB instead of the 80 of a small Debian.
 set -eu
 root=$1
 here=$(dirname "$0")

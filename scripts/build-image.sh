@@ -68,5 +68,7 @@ context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 cp -r Dockerfile image "$context/"
 strip -o "$context/ottla" "$binary"
-docker build -q --target prebuilt --build-arg "BASE=$base" --tag "$tag" "$context" >/dev/null
+# Told of only if it fails: an older Docker has much to say.
+docker build --target prebuilt --build-arg "BASE=$base" --tag "$tag" "$context" >"$context/log" 2>&1 ||
+    { cat "$context/log" >&2 && fail "the image is not built"; }
 say "built $tag with $binary"
