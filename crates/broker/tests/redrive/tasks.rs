@@ -6,7 +6,8 @@ use ottla_broker::dead_letters::views::{PurgeRequest, RedriveRequest, TaskView};
 use ottla_broker::dead_letters::{Blob, Edit, Kind, Selection};
 
 use crate::fixture::*;
-use crate::support::Running;
+use crate::support::http::ask;
+use crate::support::{Running, start_in};
 
 fn slow() -> RedriveRequest {
     RedriveRequest {
@@ -214,4 +215,25 @@ async fn the_dead_letters_of_a_deleted_topic_can_still_go_elsewhere() {
         ["0", "2"]
     );
     assert_eq!(values(&read(&mut connection, "rescue", 1).await), ["1"]);
+}
+
+#[tokio::test]
+async fn a_reset_ends_a_redrive_that_runs_and_nothing_of_it_comes_back() {
+    let (running, mut connection) = with_queue(1).await;
+    fill(&mut connection, 50).await;
+    let queues = running.broker.dead_letters();
+    let task = begin(&running, slow()).await.unwrap();
+    some_moved(&running, task.id).await;
+    let reset = ask(&running.address(), "POST", "/v1/reset", &[], "").await;
+    assert_eq!(reset.status, 200, "{}", reset.body);
+    assert_eq!(queues.redrives().len(), 0);
+    assert_eq!(queues.list().await.unwrap().len(), 0);
+    let gone = queues.redrive_status(task.id, Duration::ZERO).await;
+    assert_eq!(gone.unwrap_err().kind, Kind::NotFound);
+    let dir = running.dir;
+    running.broker.shutdown().await.unwrap();
+    let running = start_in(dir, &[]).await;
+    let queues = running.broker.dead_letters();
+    assert_eq!(queues.redrives().len(), 0);
+    assert_eq!(queues.list().await.unwrap().len(), 0);
 }
