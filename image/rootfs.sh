@@ -77,6 +77,7 @@ ln -s /entrypoint.sh opt/bitnami/scripts/kafka/entrypoint.sh
 ln -s /usr/local/bin/start-ottla opt/bitnami/scripts/kafka/run.sh
 ln -s /usr/local/bin/start-ottla usr/bin/start-kafka.sh
 install -m 0666 "$here/server.properties" opt/kafka/config/server.properties
+echo clientPort=2181 >opt/kafka/config/zookeeper.properties
 mkdir opt/kafka/config/kraft
 ln -s ../server.properties opt/kafka/config/kraft/server.properties
 
