@@ -22,7 +22,8 @@ impl Flags {
                 bail!("rpk redpanda start: {arg:?} is no flag and no flag's value");
             };
             let flag = flag.strip_prefix('-').unwrap_or(flag);
-            let (name, value) = match flag.split_once('=') {
+            // Lists of words in compose files have a flag and its value in one word: `- --kafka-addr internal://0.0.0.0:9092`.
+            let (name, value) = match flag.split_once(['=', ' ']) {
                 Some((name, value)) => (name, value.to_owned()),
                 // A flag without a value is followed by the next flag, or by nothing.
                 None => (
@@ -62,6 +63,19 @@ mod tests {
     fn parse(args: &str) -> anyhow::Result<Flags> {
         let args: Vec<String> = args.split(' ').map(str::to_owned).collect();
         Flags::parse(&args)
+    }
+
+    #[test]
+    fn a_flag_and_its_value_may_be_one_word() {
+        let words = [
+            "--kafka-addr in://:1,out://:2",
+            "--smp=1",
+            "--set redpanda.a=b c",
+        ];
+        let flags = Flags::parse(&words.map(str::to_owned)).unwrap();
+        assert_eq!(flags.get("kafka-addr"), Some("in://:1,out://:2"));
+        assert_eq!(flags.get("smp"), Some("1"));
+        assert_eq!(flags.set, [("a".to_owned(), "b c".to_owned())]);
     }
 
     #[test]
