@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The Testcontainers modules of each language, as they are published, against the image: started, written to and read from on the
 # mapped port and from another container, restarted, two at once.
-#   test-containers.sh [java|go]...     all of them when none is named
-#   OTTLA_IMAGE=NAME                    the image (ottla:test, which is built if it is not there)
+#   test-containers.sh [java|go|python|node|rust]...     all of them when none is named
+#   OTTLA_IMAGE=NAME                                     the image (ottla:test, which is built if it is not there)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -51,16 +51,40 @@ test_go() {
     (cd tests/containers/go && go test -count=1 ./...)
 }
 
+test_python() {
+    install_package python3 "python3 python3-venv" python@3
+    [ -x "$cache/python/bin/python" ] || python3 -m venv "$cache/python"
+    "$cache/python/bin/pip" install --quiet --disable-pip-version-check -r tests/containers/python/requirements.txt
+    (cd tests/containers/python && "$cache/python/bin/python" -B -m unittest test_modules)
+}
+
+test_node() {
+    install_package node nodejs node
+    install_package npm npm node
+    mkdir -p "$cache/node"
+    cp tests/containers/node/* "$cache/node/"
+    npm ci --prefix "$cache/node" --ignore-scripts --no-audit --no-fund --silent
+    (cd "$cache/node" && node --test --test-reporter=spec)
+}
+
+test_rust() {
+    require_rust
+    install_package kcat kcat kcat
+    CARGO_TARGET_DIR=$cache/rust cargo test -q --locked --manifest-path tests/containers/rust/Cargo.toml
+}
+
 lack=$(engine_lacks)
 case "$lack" in "" | *compose*) ;; *) fail "containers cannot be run here: $lack" ;; esac
 docker image inspect "$tested" >/dev/null 2>&1 || ./scripts/build-image.sh "$tested"
 docker tag "$tested" "$OTTLA_IMAGE"
-[ $# -gt 0 ] || set -- java go
+# Modules choose by the tag how they start Confluent's image: with ZooKeeper below 8.
+for tag in 7.9.0 8.0.0; do docker tag "$tested" "$OTTLA_IMAGE:$tag"; done
+[ $# -gt 0 ] || set -- java go python node rust
 trap clean_up EXIT
 for language in "$@"; do
     case "$language" in
-    java | go) ;;
-    *) fail "no modules of '$language': java, go" ;;
+    java | go | python | node | rust) ;;
+    *) fail "no modules of '$language': java, go, python, node, rust" ;;
     esac
     say "Testcontainers' modules: $language"
     started=$SECONDS
