@@ -32,11 +32,12 @@ step_image() {
         return
     fi
     trap stop_engine EXIT
-    say "the image, docker-compose.yml, the ways in, Testcontainers' modules"
+    say "the image, docker-compose.yml, the ways in, other compose files, Testcontainers' modules"
     ./scripts/build-image.sh ottla:test
     export OTTLA_IMAGE=ottla:test
     ./scripts/test-image.sh
     ./scripts/test-entrypoints.sh
+    ./scripts/test-compose.sh
     ./scripts/test-containers.sh
     stop_engine
     trap - EXIT
