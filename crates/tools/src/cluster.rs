@@ -9,8 +9,9 @@ use ottla_client::{Client, ClientOptions};
 use tokio::time::Instant;
 
 use crate::errors::Failure;
+use crate::options::Parsed;
 use crate::stop::Stop;
-use crate::talk::say;
+use crate::talk::{print_line, say};
 
 /// Settings by name, as a file of properties has them.
 pub(crate) type Properties = HashMap<String, String>;
@@ -27,6 +28,17 @@ pub(crate) fn read_properties(file: Option<&str>) -> Result<Properties, Stop> {
     };
     read_file(Path::new(file))
         .map_err(|error| Stop::Failed(format!("cannot read the properties in {file}: {error}")))
+}
+
+/// The properties of `--command-config`, or of the option that a tool had before it.
+pub(crate) fn client_properties(parsed: &Parsed, old: &str) -> Result<Properties, Stop> {
+    if !parsed.has(old) {
+        return read_properties(parsed.value("command-config")?);
+    }
+    print_line!(
+        "Option --{old} has been deprecated and will be removed in a future version. Use --command-config instead."
+    );
+    read_properties(parsed.value(old)?)
 }
 
 fn read_file(path: &Path) -> Result<Properties, String> {

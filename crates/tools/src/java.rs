@@ -1,7 +1,8 @@
 //! What Java shows in a way of its own: the order of hash maps, UUIDs, the spread of lists.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use uuid::Uuid;
 
 use crate::errors::Failure;
@@ -45,9 +46,13 @@ fn spread(hash: i32) -> u32 {
     hash ^ (hash >> 16)
 }
 
+/// As Java decodes it: bits that no byte has room for are dropped.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
+
 /// A UUID as Kafka shows it: 22 characters of base64.
 pub(crate) fn show_uuid(id: Uuid) -> String {
-    URL_SAFE_NO_PAD.encode(id.as_bytes())
+    BASE64.encode(id.as_bytes())
 }
 
 /// Reads such a UUID.
@@ -58,7 +63,7 @@ pub(crate) fn parse_uuid(text: &str) -> Result<Uuid, Failure> {
             "Input string with prefix `{start}` is too long to be decoded as a base64 UUID"
         )));
     }
-    let bytes = URL_SAFE_NO_PAD
+    let bytes = BASE64
         .decode(text.trim_end_matches('='))
         .map_err(|_| Failure::new(format!("Input string `{text}` is no base64 UUID")))?;
     Uuid::from_slice(&bytes).map_err(|_| {

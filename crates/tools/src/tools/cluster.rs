@@ -34,10 +34,11 @@ fn connection(options: Options) -> Options {
             "Where controllers are; there are none to connect to, use --bootstrap-server.",
         )
         .aliases(
-            &["command-config", "c", "config"],
+            &["command-config", "c"],
             "file",
             "Properties of the client.",
         )
+        .value("config", "file", "The old name of --command-config.")
 }
 
 fn tool() -> Subcommands {
@@ -68,7 +69,12 @@ fn run(args: &[String]) -> Result<(), Stop> {
             .map_err(|stop| tool.command_error(command, stop))?,
         _ => None,
     };
-    let properties = cluster::read_properties(parsed.value("command-config")?)?;
+    if parsed.has("config") && parsed.has("command-config") {
+        return Err(Stop::Failed(
+            "--config and --command-config cannot be specified together.".to_owned(),
+        ));
+    }
+    let properties = cluster::client_properties(&parsed, "config")?;
     block_on(async {
         let client = &mut cluster::connect(bootstrap, &properties, "describeCluster").await?;
         match (command, id) {

@@ -34,11 +34,8 @@ fn run(args: &[String]) -> Result<(), Stop> {
             "host:port,...",
             "REQUIRED. Where the brokers are.",
         )
-        .aliases(
-            &["command-config", "admin.config"],
-            "file",
-            "Properties of the client.",
-        )
+        .value("command-config", "file", "Properties of the client.")
+        .value("admin.config", "file", "The old name of --command-config.")
         .value(
             "election-type",
             "preferred|unclean",
@@ -58,8 +55,9 @@ fn run(args: &[String]) -> Result<(), Stop> {
     let parsed = options.parse(args)?;
     parsed.help_or_version("This tool has the leaders of partitions elected.")?;
     let election = Election::of(&parsed)?;
+    parsed.exclude("admin.config", &["command-config"])?;
     let bootstrap = parsed.value("bootstrap-server")?.unwrap_or_default();
-    let mut properties: Properties = cluster::read_properties(parsed.value("command-config")?)?;
+    let mut properties: Properties = cluster::client_properties(&parsed, "admin.config")?;
     properties
         .entry("default.api.timeout.ms".to_owned())
         .or_insert_with(|| TIMEOUT_MS.to_string());

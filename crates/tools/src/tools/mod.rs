@@ -4,6 +4,7 @@ mod broker_api_versions;
 mod cluster;
 mod configs;
 mod delete_records;
+mod features;
 mod get_offsets;
 mod leader_election;
 mod log_dirs;
@@ -21,6 +22,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     cluster::TOOL,
     configs::TOOL,
     delete_records::TOOL,
+    features::TOOL,
     get_offsets::TOOL,
     leader_election::TOOL,
     log_dirs::TOOL,

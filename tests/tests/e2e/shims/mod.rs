@@ -1,8 +1,13 @@
 //! Kafka's command line tools beside Ottla's: the same arguments, on brokers in the same state, give the same output and exit
 //! code. One file per tool.
 
+mod cluster;
+mod configs;
+mod names;
 mod normal;
+mod offsets;
 mod topics;
+mod view;
 
 use std::process::Command;
 use std::time::Duration;

@@ -75,7 +75,7 @@ fn without_logs(stderr: &str) -> String {
         let repeated = is_exception(line)
             && line
                 .split_once(": ")
-                .is_some_and(|(_, message)| kept.contains(&message));
+                .is_some_and(|(_, message)| kept.iter().any(|line| line.ends_with(message)));
         if !logged && !repeated {
             kept.push(uncaught(line));
         }
@@ -89,6 +89,7 @@ fn without_logs(stderr: &str) -> String {
 fn is_below_trace(line: &str) -> bool {
     line.starts_with("\tat ")
         || line.starts_with("Caused by: ")
+        || line.starts_with("\tSuppressed: ")
         || (line.starts_with("\t... ") && line.ends_with(" more"))
 }
 
