@@ -10,11 +10,20 @@ if [ "${KAFKA_PROCESS_ROLES:-}" = controller ] || [ "${KAFKA_CFG_PROCESS_ROLES:-
     wait
 fi
 
+# Whether one of these is in the arguments; a space before it is that before an argument.
+arguments=" $* "
+given() {
+    for option in "$@"; do
+        case "$arguments" in *"$option"*) return 0 ;; esac
+    done
+    return 1
+}
+
 # Settings that somebody has mounted where an image looks for them.
 config=
 for file in /mnt/shared/config/server.properties /bitnami/kafka/config/server.properties \
     /opt/bitnami/kafka/config/server.properties; do
-    if [ -f "$file" ]; then
+    if [ -f "$file" ] && ! given ' --config' ' -c'; then
         config=$file
         set -- --config "$file" "$@"
         break
@@ -23,6 +32,7 @@ done
 
 # The data goes where the volume is: to the first of the images' directories that something is mounted on.
 if [ -z "${KAFKA_LOG_DIRS:-}${KAFKA_LOG_DIR:-}${KAFKA_CFG_LOG_DIRS:-}${KAFKA_CFG_LOG_DIR:-}${OTTLA_LOG_DIRS:-}" ] &&
+    ! given ' --data-dir' ' -d' ' --ephemeral' log.dir &&
     ! { [ -n "$config" ] && grep -q '^[[:space:]]*log\.dirs\{0,1\}[[:space:]]*[=:]' "$config"; }; then
     data=
     while read -r _ _ _ _ point _; do
@@ -41,19 +51,20 @@ fi
 # Who says nothing of listeners gets one for the host and one for other containers.
 if [ -z "${KAFKA_LISTENERS:-}${KAFKA_ADVERTISED_LISTENERS:-}${KAFKA_CFG_LISTENERS:-}${KAFKA_CFG_ADVERTISED_LISTENERS:-}" ] &&
     [ -z "${OTTLA_LISTENERS:-}${OTTLA_ADVERTISED_LISTENERS:-}${KAFKA_ADVERTISED_HOST_NAME:-}${KAFKA_ADVERTISED_PORT:-}${KAFKA_HOST_NAME:-}" ] &&
+    ! given ' --port ' ' --port=' ' -p' ' --host' listeners= ' --config' ' -c' &&
     ! { [ -n "$config" ] && grep -q '^[[:space:]]*\(advertised\.\)\{0,1\}listeners[[:space:]]*[=:]' "$config"; }; then
-    case " $* " in
-    *" --port"* | *" -p "* | *" --host"* | *listeners=*) ;;
-    *)
-        set -- --override listeners=HOST://0.0.0.0:9092,CONTAINERS://0.0.0.0:19092 \
-            --override listener.security.protocol.map=HOST:PLAINTEXT,CONTAINERS:PLAINTEXT \
-            --override "advertised.listeners=HOST://localhost:9092,CONTAINERS://$(hostname):19092" "$@"
-        ;;
-    esac
+    set -- --override listeners=HOST://0.0.0.0:9092,CONTAINERS://0.0.0.0:19092 \
+        --override listener.security.protocol.map=HOST:PLAINTEXT,CONTAINERS:PLAINTEXT \
+        --override "advertised.listeners=HOST://localhost:9092,CONTAINERS://$(hostname):19092" "$@"
+fi
+
+# A port alone would be one of the loopback, which nobody reaches here.
+if given ' --port ' ' --port=' ' -p' && ! given ' --host'; then
+    set -- --host 0.0.0.0 "$@"
 fi
 
 # For the health check. A root file system that cannot be written to does without.
-if [ -w /run/ottla ]; then
+if [ -w /run/ottla ] && ! given ' --port-file'; then
     set -- --port-file /run/ottla/broker.json "$@"
 fi
 exec ottla serve "$@"

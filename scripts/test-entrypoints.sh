@@ -90,6 +90,14 @@ expect "and any other's" hello "$(docker run --rm "$image" echo hello)"
 run "$kafka_started" --hostname own -- --override num.partitions=7
 expect "flags are those of serve" 7 \
     "$(inside ottla topic create seven --bootstrap-server own:19092 --json | grep -o '"partitions":[0-9]*' | cut -d: -f2)"
+run "$kafka_started" -- --data-dir /tmp/mine --override advertised.listeners=PLAINTEXT://mine:9092
+expect "and go before what the image would say" mine:9092 "$(advertised)"
+inside ls -d /tmp/mine/meta >/dev/null || fail "--data-dir is not heeded"
+run "$kafka_started" -- --port 9094
+# shellcheck disable=SC2016 # for the shell inside
+inside sh -c 'nc -z "$(hostname)" 9094' || fail "--port is one of the loopback"
+run "$kafka_started" -- --ephemeral
+expect "data may go with the broker" "" "$(data_dir)"
 
 say "users, volumes and files"
 for data in /data /var/lib/kafka/data /bitnami/kafka /var/lib/redpanda/data /kafka; do
