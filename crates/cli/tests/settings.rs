@@ -236,6 +236,28 @@ fn variables_of_kafkas_images_start_a_broker_that_says_once_what_it_does_not_kno
     let described = broker.ok(&["topic", "describe", "orders", "--json"]);
     let described: serde_json::Value = serde_json::from_str(&described).unwrap();
     assert_eq!(described["partitions"].as_array().unwrap().len(), 4);
+    // File and environment alike are what the broker was started with.
+    let described = broker.ok(&[
+        "kafka",
+        "configs",
+        "--bootstrap-server",
+        &broker.address,
+        "--entity-type",
+        "brokers",
+        "--entity-name",
+        "7",
+        "--describe",
+        "--all",
+    ]);
+    for sources in [
+        "synonyms={STATIC_BROKER_CONFIG:num.partitions=4, DEFAULT_CONFIG:num.partitions=1}",
+        "synonyms={STATIC_BROKER_CONFIG:default.replication.factor=3, DEFAULT_CONFIG:default.replication.factor=1}",
+    ] {
+        assert!(
+            described.contains(sources),
+            "without {sources}: {described}"
+        );
+    }
     let (code, told) = broker.stop();
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("cluster test-cluster"), "{told}");

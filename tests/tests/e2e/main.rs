@@ -4,6 +4,7 @@ mod clients;
 mod dead_letters;
 mod first_aid;
 mod kcat;
+mod listeners;
 mod rdkafka;
 mod shims;
 mod tools;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 use serde_saphyr::options::PropertySyntax;
@@ -40,6 +40,8 @@ pub struct Service {
     pub variables: Vec<Variable>,
     pub env_files: Vec<EnvFile>,
     pub ports: Vec<Port>,
+    /// Whether it takes more from another service, which is not followed.
+    pub extends: bool,
 }
 
 #[derive(Debug)]
@@ -140,6 +142,7 @@ fn service(
     let mut service = Service {
         lines: lines_of(text, &name, line),
         has_command: raw.command.is_some() || raw.entrypoint.is_some(),
+        extends: raw.extends.is_some(),
         command: raw.command.map_or_else(Vec::new, Words::split),
         ..Service::default()
     };
@@ -250,6 +253,7 @@ struct RawService {
     environment: Option<Environment>,
     env_file: Option<EnvFiles>,
     ports: Option<Vec<RawPort>>,
+    extends: Option<IgnoredAny>,
 }
 
 /// `command`: a line, or a list of words.
@@ -497,7 +501,7 @@ services:
   third:
     image: *image
     environment: *list
-  fourth: {image: x}
+  fourth: {image: x, extends: {service: third}}
   fifth:
 "#;
 
@@ -552,6 +556,7 @@ services:
         assert_eq!(variables(third), variables(other));
         assert!(third.image.as_ref().unwrap().at.is_none());
         assert_eq!(fourth.image.as_ref().unwrap().name, "x");
+        assert!(fourth.extends && !third.extends);
     }
 
     #[test]

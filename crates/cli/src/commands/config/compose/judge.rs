@@ -87,6 +87,10 @@ fn judge_service(service: &Service) -> Judged<'_> {
     if judged.role != Role::Broker {
         return judged;
     }
+    if service.extends {
+        let warning = "extends is not followed: what comes from there is missing here";
+        judged.warnings.push(warning.to_owned());
+    }
     for file in &service.env_files {
         if let Some(failure) = &file.failure {
             let warning = format!("env_file {} is left out: {failure}", file.path);
