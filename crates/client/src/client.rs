@@ -8,7 +8,7 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
 
 use crate::error::ClientError;
-use crate::metadata::{ClusterMetadata, join_host_port};
+use crate::metadata::{Broker, ClusterMetadata, join_host_port};
 use crate::node::Node;
 use crate::options::ClientOptions;
 
@@ -129,13 +129,17 @@ impl Client {
 
     /// A connection of its own to a group's coordinator, so that a waiting join or fetch never holds up a heartbeat.
     pub async fn coordinator(&mut self, group: &str) -> Result<Node, ClientError> {
-        let address = self
-            .retry(async |client| client.find_coordinator(group).await)
-            .await?;
-        Node::connect(&address, &self.options.connection).await
+        let broker = self.coordinating_broker(group).await?;
+        Node::connect(&broker.address(), &self.options.connection).await
     }
 
-    async fn find_coordinator(&mut self, group: &str) -> Result<String, ClientError> {
+    /// The broker that coordinates a group.
+    pub async fn coordinating_broker(&mut self, group: &str) -> Result<Broker, ClientError> {
+        self.retry(async |client| client.find_coordinator(group).await)
+            .await
+    }
+
+    async fn find_coordinator(&mut self, group: &str) -> Result<Broker, ClientError> {
         let key = StrBytes::from_string(group.to_owned());
         let node = self.any().await?;
         // Version 4 moved the key into a list (KIP-699).
@@ -149,13 +153,21 @@ impl Client {
         let what = || format!("finding the coordinator of group {group}");
         if version < 4 {
             ClientError::check(answer.error_code, answer.error_message.as_deref(), what)?;
-            return Ok(join_host_port(&answer.host, answer.port));
+            return Ok(Broker {
+                id: answer.node_id.0,
+                host: answer.host.to_string(),
+                port: answer.port,
+            });
         }
         let found = answer.coordinators.into_iter().next().ok_or_else(|| {
             ClientError::Invalid("the broker's answer names no coordinator".to_owned())
         })?;
         ClientError::check(found.error_code, found.error_message.as_deref(), what)?;
-        Ok(join_host_port(&found.host, found.port))
+        Ok(Broker {
+            id: found.node_id.0,
+            host: found.host.to_string(),
+            port: found.port,
+        })
     }
 
     /// Repeats `call` while its error is retriable, with growing pauses, up to the options' limit. Between two tries

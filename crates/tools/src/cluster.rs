@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use ottla_client::kafka_protocol::ResponseError;
 use ottla_client::{Client, ClientOptions};
 use tokio::time::Instant;
 
@@ -81,9 +82,11 @@ pub(crate) async fn connect(
                 tokio::time::sleep(RECONNECT_BACKOFF).await;
             }
             Err(error) if error.is_retriable() => {
-                return Err(Failure::new(format!(
+                let mut failure = Failure::new(format!(
                     "Timed out waiting for a node assignment. Call: {call}"
-                )));
+                ));
+                failure.error = Some(ResponseError::RequestTimedOut);
+                return Err(failure);
             }
             Err(error) => return Err(error.into()),
         }

@@ -9,6 +9,8 @@ mod cluster;
 mod errors;
 mod java;
 mod options;
+mod properties;
+mod signals;
 mod stop;
 mod talk;
 mod tools;

@@ -17,3 +17,16 @@ macro_rules! say {
     }};
 }
 pub(crate) use say;
+
+/// Logs a line to stderr, in the layout of Kafka's tools: `log!("WARN", ...)`.
+macro_rules! log {
+    ($level:literal, $($arg:tt)*) => {
+        $crate::talk::say!(
+            "[{}] {} {}",
+            jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S,%3f"),
+            $level,
+            format_args!($($arg)*)
+        )
+    };
+}
+pub(crate) use log;

@@ -63,12 +63,22 @@ impl Client {
         .await
     }
 
-    /// Forgets a group's offsets of these partitions.
+    /// Forgets a group's offsets of these partitions; the first refusal is the answer.
     pub async fn delete_offsets(
         &mut self,
         group: &str,
         partitions: &[(String, i32)],
     ) -> Result<(), ClientError> {
+        let results = self.delete_each_offset(group, partitions).await?;
+        results.into_values().collect()
+    }
+
+    /// The same, with a result for each partition.
+    pub async fn delete_each_offset(
+        &mut self,
+        group: &str,
+        partitions: &[(String, i32)],
+    ) -> Result<BTreeMap<(String, i32), Result<(), ClientError>>, ClientError> {
         let entries = partitions.iter().map(|(topic, partition)| {
             let entry = OffsetDeleteRequestPartition::default().with_partition_index(*partition);
             (&**topic, entry)
@@ -85,10 +95,14 @@ impl Client {
             let answer = client.coordinator(group).await?.call(&request).await?;
             let what = || format!("deleting offsets of group {group}");
             ClientError::check(answer.error_code, None, what)?;
-            for partition in answer.topics.iter().flat_map(|topic| &topic.partitions) {
-                ClientError::check(partition.error_code, None, what)?;
+            let mut results = BTreeMap::new();
+            for topic in &answer.topics {
+                for partition in &topic.partitions {
+                    let key = (topic.name.to_string(), partition.partition_index);
+                    results.insert(key, ClientError::check(partition.error_code, None, what));
+                }
             }
-            Ok(())
+            Ok(results)
         })
         .await
     }

@@ -9,7 +9,7 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::{BrokerId, FetchRequest};
-use ottla_codec::batch::{BatchError, BatchHeader, check_crc};
+use ottla_codec::batch::{BatchError, BatchHeader, TimestampType, check_crc};
 use ottla_codec::records::{Record, RecordHeader, iterate};
 
 use super::OffsetSpec;
@@ -89,6 +89,8 @@ pub struct ConsumedRecord {
     pub offset: i64,
     /// Milliseconds since the epoch.
     pub timestamp: i64,
+    /// Who gave the timestamp: the producer, or the broker.
+    pub timestamp_type: TimestampType,
     /// May be null.
     pub key: Option<Bytes>,
     /// May be null (a tombstone).
@@ -337,7 +339,7 @@ fn read_batches(
                 if header.is_control() {
                     aborted.marker(&header, &record);
                 } else if record.offset >= position.next {
-                    records.push(consumed(key, record));
+                    records.push(consumed(key, header.timestamp_type(), record));
                 }
             }
         }
@@ -346,12 +348,17 @@ fn read_batches(
     Ok(())
 }
 
-fn consumed(key: &(Arc<str>, i32), record: Record) -> ConsumedRecord {
+fn consumed(
+    key: &(Arc<str>, i32),
+    timestamp_type: TimestampType,
+    record: Record,
+) -> ConsumedRecord {
     ConsumedRecord {
         topic: key.0.clone(),
         partition: key.1,
         offset: record.offset,
         timestamp: record.timestamp,
+        timestamp_type,
         key: record.key,
         value: record.value,
         headers: record.headers,

@@ -82,6 +82,17 @@ impl GroupConsumer {
         &self.assignment
     }
 
+    /// Subscribes to other topics, or learns of new partitions: joins again with the next poll.
+    pub fn subscribe(&mut self, topics: Vec<String>) {
+        self.membership.subscribe(topics);
+        self.joined = false;
+    }
+
+    /// The client, for metadata.
+    pub fn client(&mut self) -> &mut Client {
+        self.consumer.client()
+    }
+
     /// Whether everything assigned was read to its end.
     pub fn at_end(&self) -> bool {
         self.joined && self.consumer.at_end()

@@ -44,6 +44,11 @@ impl Membership {
         }
     }
 
+    /// Changes what the next join subscribes to.
+    pub(super) fn subscribe(&mut self, topics: Vec<String>) {
+        self.options.topics = topics;
+    }
+
     /// The connection to the coordinator, which is looked up if need be.
     pub(super) async fn coordinator(
         &mut self,

@@ -3,6 +3,10 @@
 
 mod cluster;
 mod configs;
+mod console_consumer;
+mod console_producer;
+mod consumer_groups;
+mod groups;
 mod names;
 mod normal;
 mod offsets;
@@ -45,6 +49,18 @@ impl Twins {
     #[track_caller]
     fn same(&self, tool: &str, args: &[&str]) -> Finished {
         self.compare(tool, args, "", Order::Kept)
+    }
+
+    /// The same for a tool that reads standard input.
+    #[track_caller]
+    fn same_with_input(&self, tool: &str, args: &[&str], input: &str) -> Finished {
+        self.compare(tool, args, input, Order::Kept)
+    }
+
+    /// The same where the original's order of lines is that of a hash table.
+    #[track_caller]
+    fn same_in_any_order(&self, tool: &str, args: &[&str]) -> Finished {
+        self.compare(tool, args, "", Order::Any)
     }
 
     #[track_caller]

@@ -28,7 +28,7 @@ pub fn of(run: &Finished, server: &str, order: Order) -> Normal {
     Normal {
         code: run.code,
         stdout: lines(&run.stdout),
-        stderr: lines(&without_logs(&run.stderr)),
+        stderr: lines(&without_logs(&run.stderr, &run.stdout)),
     }
 }
 
@@ -60,7 +60,7 @@ fn without_uuids(line: &str) -> String {
 
 /// Leaves out what goes to a log in the original (`[main] WARN ...`, or `[2026-01-01 ...] WARN ...` in the layout of Kafka's own
 /// scripts), stack traces below their first line, the table of options, and what the original says of its own future.
-fn without_logs(stderr: &str) -> String {
+fn without_logs(stderr: &str, stdout: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut logged = false;
     for line in stderr.lines() {
@@ -73,9 +73,9 @@ fn without_logs(stderr: &str) -> String {
         logged = is_log(line) || (logged && is_exception(line));
         // Some print a message, then the trace that it is from.
         let repeated = is_exception(line)
-            && line
-                .split_once(": ")
-                .is_some_and(|(_, message)| kept.iter().any(|line| line.ends_with(message)));
+            && line.split_once(": ").is_some_and(|(_, message)| {
+                kept.iter().any(|line| line.ends_with(message)) || stdout.contains(message)
+            });
         if !logged && !repeated {
             kept.push(uncaught(line));
         }
@@ -87,10 +87,13 @@ fn without_logs(stderr: &str) -> String {
 }
 
 fn is_below_trace(line: &str) -> bool {
+    // The last two: Jackson's, which the original prints while it finds out which kind of file it has.
     line.starts_with("\tat ")
         || line.starts_with("Caused by: ")
         || line.starts_with("\tSuppressed: ")
         || (line.starts_with("\t... ") && line.ends_with(" more"))
+        || line.starts_with(" at [Source: ")
+        || line.starts_with("com.fasterxml.jackson.")
 }
 
 /// `org.apache.kafka.common.KafkaException: message`

@@ -170,6 +170,7 @@ mod tests {
             partition: 2,
             offset: 17,
             timestamp: 1000,
+            timestamp_type: ottla_codec::batch::TimestampType::CreateTime,
             key: None,
             value: Some(Bytes::from_static(b"v\xff")),
             headers: vec![
