@@ -151,9 +151,16 @@ pub struct Ports(BTreeMap<u16, u16>);
 impl Ports {
     /// The free port that stands for a file's.
     pub fn of(&mut self, port: u16) -> u16 {
+        // What was free a moment ago may be given out again.
+        let given: BTreeSet<u16> = self.0.values().copied().collect();
         *self.0.entry(port).or_insert_with(|| {
-            let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-            free.local_addr().unwrap().port()
+            loop {
+                let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+                let free = free.local_addr().unwrap().port();
+                if !given.contains(&free) {
+                    return free;
+                }
+            }
         })
     }
 
