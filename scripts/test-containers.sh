@@ -62,7 +62,7 @@ test_node() {
     install_package node nodejs node
     install_package npm npm node
     mkdir -p "$cache/node"
-    cp tests/containers/node/* "$cache/node/"
+    cp tests/containers/node/*.js* "$cache/node/"
     npm ci --prefix "$cache/node" --ignore-scripts --no-audit --no-fund --silent
     (cd "$cache/node" && node --test --test-reporter=spec)
 }
