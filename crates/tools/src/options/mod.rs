@@ -33,7 +33,6 @@ enum Argument {
     None,
     /// With its description.
     Required(&'static str),
-    #[allow(dead_code, reason = "the tools for groups take states")]
     Optional(&'static str),
 }
 
@@ -94,7 +93,6 @@ impl Options {
     }
 
     /// An option whose value may be left out.
-    #[allow(dead_code, reason = "the tools for groups take states")]
     pub fn optional_value(
         self,
         name: &'static str,
