@@ -3,7 +3,7 @@
 
 const assert = require("node:assert");
 const { execFileSync } = require("node:child_process");
-const { test } = require("node:test");
+const { after, test } = require("node:test");
 const { Kafka, logLevel } = require("kafkajs");
 const { Network } = require("testcontainers");
 const { KafkaContainer } = require("@testcontainers/kafka");
@@ -74,6 +74,10 @@ async function running(containers, body) {
     for (const container of started) await container.stop();
   }
 }
+
+// Testcontainers and kafkajs wait with timers that do not keep a process alive; the test runner gives up on tests then.
+const alive = setInterval(() => {}, 1000);
+after(() => clearInterval(alive));
 
 for (const [name, container] of Object.entries(modes)) {
   test(`the Kafka module with ${name}: from the host, and from another container`, async () => {
