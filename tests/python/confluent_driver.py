@@ -575,11 +575,81 @@ def goes_on_over(how):
     c.close()
 
 
-def tells_a_transactional_producer_at_once_that_it_is_not_supported():
-    p = Producer({"bootstrap.servers": BOOTSTRAP, "transactional.id": unique("x")})
-    error = expect_error(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, lambda: p.init_transactions(60))
+def transactional(transactional_id):
+    p = producer(transactional_id=transactional_id)
+    p.init_transactions(30)
+    return p
+
+
+def commits_and_aborts_transactions():
+    topic = create(2)
+    p = transactional(unique("x"))
+    for r in range(10):
+        p.begin_transaction()
+        for i in range(10):
+            p.produce(topic, str(10 * r + i), partition=i % 2)
+        if r % 2:
+            p.flush(30)
+            p.abort_transaction(30)
+        else:
+            p.commit_transaction(30)
+    c = consumer(isolation_level="read_committed")
+    c.subscribe([topic])
+    committed = [i for i in range(100) if i // 10 % 2 == 0]
+    equal(sorted(int(m.value()) for m in read(c, 50)), committed)
+    c.close()
+
+
+def copies_exactly_once():
+    source, target = create(2), create(2)
+    fill(source, 300, 2)
+    group, transactional_id = unique("copy"), unique("x")
+    copied = rounds = 0
+    while copied < 300:
+        # Each a new instance, as after a crash.
+        p = transactional(transactional_id)
+        c = consumer(group, isolation_level="read_committed")
+        c.subscribe([source])
+        lives = True
+        while lives and copied < 300:
+            messages = [m for m in c.consume(30, 1) if not m.error()]
+            if not messages:
+                continue
+            p.begin_transaction()
+            for m in messages:
+                p.produce(target, m.value(), partition=m.partition())
+            p.send_offsets_to_transaction(c.position(c.assignment()), c.consumer_group_metadata())
+            rounds += 1
+            if rounds % 3:
+                p.commit_transaction(30)
+                copied += len(messages)
+            else:
+                # Left open: the next instance aborts it.
+                p.flush(30)
+                lives = False
+        c.close()
+    c = consumer(isolation_level="read_committed")
+    c.subscribe([target])
+    equal(sorted(int(m.value()) for m in read(c, 300)), list(range(300)), "each once")
+    c.close()
+
+
+def fences_the_producer_before():
+    topic, transactional_id = create(1), unique("x")
+    zombie = transactional(transactional_id)
+    zombie.begin_transaction()
+    zombie.produce(topic, "zombie")
+    zombie.flush(30)
+    heir = transactional(transactional_id)
+    error = expect_error(KafkaError._FENCED, lambda: zombie.commit_transaction(30))
     assert error.fatal()
-    assert "transactions are not supported by this broker" in error.str(), error.str()
+    heir.begin_transaction()
+    heir.produce(topic, "heir")
+    heir.commit_transaction(30)
+    c = consumer(isolation_level="read_committed")
+    c.subscribe([topic])
+    equal([m.value() for m in read(c, 1)], [b"heir"])
+    c.close()
 
 
 def goes_on_over_sigkill_and_restart():
@@ -607,7 +677,9 @@ run([
     deletes_records,
     accepts_large_messages_and_refuses_too_large_ones,
     reports_unknown_topics_and_bad_requests,
-    tells_a_transactional_producer_at_once_that_it_is_not_supported,
+    commits_and_aborts_transactions,
+    copies_exactly_once,
+    fences_the_producer_before,
     goes_on_over_sigkill_and_restart,
     goes_on_over_sigterm_and_restart,
 ])

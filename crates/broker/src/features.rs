@@ -10,11 +10,18 @@ pub(crate) struct Feature {
 }
 
 /// All of them.
-pub(crate) const FEATURES: &[Feature] = &[Feature {
-    // Stands for the release of Kafka that answers are held against, 4.3; administration tools read the version from it.
-    name: "metadata.version",
-    level: 30,
-}];
+pub(crate) const FEATURES: &[Feature] = &[
+    Feature {
+        // Stands for the release of Kafka that answers are held against, 4.3; administration tools read the version from it.
+        name: "metadata.version",
+        level: 30,
+    },
+    Feature {
+        // KIP-890: every end of a transaction bumps the epoch, and a partition joins with its first batch.
+        name: "transaction.version",
+        level: 2,
+    },
+];
 
 /// Changes whenever a finalised level does: never.
 pub(crate) const EPOCH: i64 = 1;

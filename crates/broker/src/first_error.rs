@@ -91,6 +91,22 @@ first_errors! {
     GetTelemetrySubscriptionsResponse: |r| [r.error_code];
     PushTelemetryResponse: |r| [r.error_code];
     UnregisterBrokerResponse: |r| [r.error_code];
+    AddPartitionsToTxnResponse: |r| {
+        let transactions = r.results_by_transaction.iter().flat_map(|t| &t.topic_results);
+        let topics = r.results_by_topic_v3_and_below.iter().chain(transactions);
+        let partitions = topics.flat_map(|t| &t.results_by_partition);
+        [r.error_code].into_iter().chain(partitions.map(|p| p.partition_error_code))
+    };
+    AddOffsetsToTxnResponse: |r| [r.error_code];
+    EndTxnResponse: |r| [r.error_code];
+    WriteTxnMarkersResponse: |r| {
+        let topics = r.markers.iter().flat_map(|m| &m.topics);
+        topics.flat_map(|t| &t.partitions).map(|p| p.error_code)
+    };
+    TxnOffsetCommitResponse: |r| r.topics.iter().flat_map(|t| &t.partitions).map(|p| p.error_code);
+    DescribeProducersResponse: |r| r.topics.iter().flat_map(|t| &t.partitions).map(|p| p.error_code);
+    DescribeTransactionsResponse: |r| r.transaction_states.iter().map(|t| t.error_code);
+    ListTransactionsResponse: |r| [r.error_code];
     ListConfigResourcesResponse: |r| [r.error_code];
     DescribeTopicPartitionsResponse: |r| {
         r.topics.iter().flat_map(|t| [t.error_code].into_iter().chain(t.partitions.iter().map(|p| p.error_code)))

@@ -34,6 +34,7 @@ use crate::clock::wall_ms;
 use crate::dead_letters::{DeadLetters, Outcome, Policy};
 use crate::reply::Later;
 use crate::settings::{Effective, Settings};
+use crate::transactions::Transactions;
 pub(crate) use reset::Forgotten;
 
 /// An answer, and what must be durable before it leaves.
@@ -58,7 +59,7 @@ pub(crate) struct GroupService {
 pub(crate) struct Shared {
     pub(crate) me: Weak<Shared>,
     pub(crate) store: Store,
-    settings: Arc<Settings>,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) dead_letters: Arc<DeadLetters>,
     started: Instant,
     pub(crate) inner: Mutex<Inner>,
@@ -77,6 +78,8 @@ pub(crate) struct Inner {
     /// What is known of failing records, and decided about them.
     pub(crate) policy: Policy,
     timers: TimerQueue<TimerKey>,
+    /// Transactions, whose ends change groups' offsets.
+    pub(crate) transactions: Transactions,
     /// When the timer task wakes by itself.
     pub(crate) timer_wakes_ms: u64,
     /// The last commit of any group.
@@ -111,6 +114,7 @@ impl GroupService {
                 machine: GroupCoordinator::new(config),
                 policy: Policy::default(),
                 timers: TimerQueue::default(),
+                transactions: Transactions::default(),
                 timer_wakes_ms: u64::MAX,
                 last_commit: None,
                 lost: None,
@@ -334,6 +338,7 @@ impl Shared {
         tracing::warn!(%error, "changes of groups were not kept: loading them again");
         inner.lost = inner.last_commit.take().max(Some(commit));
         inner.producer_ids = None;
+        inner.transactions.forget();
         self.unload_all(&mut inner);
         // What was withheld from groups is withheld on.
         self.load_dead_letters(&mut inner);
@@ -387,6 +392,7 @@ pub(crate) fn meta_op(op: StoreOp) -> MetaOp {
         ottla_coordinator::Tree::Offsets => Tree::Offsets,
         ottla_coordinator::Tree::Producers => Tree::Producers,
         ottla_coordinator::Tree::Transactions => Tree::Transactions,
+        ottla_coordinator::Tree::PendingOffsets => Tree::PendingOffsets,
     };
     match op {
         StoreOp::Put { tree, key, value } => MetaOp::Put {

@@ -42,6 +42,7 @@ mod sendfile;
 mod server;
 mod state;
 mod topics;
+mod transactions;
 
 pub use check::check_data_dir;
 pub use first_topics::{FirstTopic, FirstTopics, FirstTopicsError, Seeding};

@@ -32,7 +32,7 @@ pub(crate) struct BatchRefusal {
 
 impl BatchRefusal {
     /// A refusal for which no log needs to be looked at.
-    fn of_request(error: ResponseError, message: impl Into<String>) -> BatchRefusal {
+    pub fn of_request(error: ResponseError, message: impl Into<String>) -> BatchRefusal {
         BatchRefusal {
             of_request: true,
             ..Refusal::new(error, message).into()
@@ -105,9 +105,6 @@ pub(crate) fn check(
         )
         .into());
     }
-    if header.is_transactional() {
-        return Err(transactional());
-    }
     if header.timestamp_type() == TimestampType::LogAppendTime {
         return Err(Refusal::new(
             ResponseError::InvalidTimestamp,
@@ -132,21 +129,12 @@ pub(crate) fn check(
 /// A sound batch that says something impossible. What is wrong with the producer has errors of its own.
 fn invalid(bytes: &[u8], e: &BatchError) -> BatchRefusal {
     let error = match BatchHeader::parse(bytes) {
-        Ok(header) if header.is_transactional() => return transactional(),
         Ok(header) if header.has_producer_id() && header.producer_epoch < 0 => {
             ResponseError::InvalidProducerEpoch
         }
         Ok(_) | Err(_) => errors::batch(e),
     };
     Refusal::new(error, e.to_string()).into()
-}
-
-/// Fatal to producers, and not retried. They see it only if they went without InitProducerId, which refuses them first.
-fn transactional() -> BatchRefusal {
-    BatchRefusal::of_request(
-        ResponseError::InvalidTxnState,
-        "transactions are not supported by this broker",
-    )
 }
 
 fn not_one_batch() -> BatchRefusal {
@@ -274,19 +262,6 @@ mod tests {
             ResponseError::UnsupportedCompressionType
         );
         assert!(check(7, &zstd, &topic(), NOW).is_ok());
-
-        let transactional = BatchBuilder {
-            transactional: true,
-            producer_id: 1,
-            producer_epoch: 0,
-            base_sequence: 0,
-            ..BatchBuilder::default()
-        }
-        .build(&[record(0, NOW, None)]);
-        assert_eq!(
-            error(9, &transactional, &topic()),
-            ResponseError::InvalidTxnState
-        );
     }
 
     #[test]

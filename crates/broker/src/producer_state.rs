@@ -6,7 +6,7 @@ use ottla_codec::ResponseError;
 use ottla_codec::batch::{BatchHeader, TimestampType};
 use ottla_codec::control::Outcome;
 use ottla_coordinator::producers::{BatchInfo, PartitionProducers, Verdict};
-use ottla_storage::{AppendContext, Check, PartitionState, PartitionStateFactory};
+use ottla_storage::{ActiveProducer, AppendContext, Check, PartitionState, PartitionStateFactory};
 
 use crate::settings::Settings;
 
@@ -114,6 +114,22 @@ impl PartitionState for Producers {
 
     fn first_undecided(&self) -> Option<i64> {
         self.producers.first_undecided()
+    }
+
+    fn active_producers(&self) -> Vec<ActiveProducer> {
+        let open = self.producers.transactions().open();
+        let producers = self.producers.window().producers();
+        producers
+            .map(
+                |(producer_id, epoch, last_sequence, last_append_ms)| ActiveProducer {
+                    producer_id,
+                    epoch,
+                    last_sequence,
+                    last_append_ms,
+                    transaction_start: open.get(&producer_id).copied().unwrap_or(-1),
+                },
+            )
+            .collect()
     }
 
     fn aborted_between(&self, from: i64, to: i64) -> Vec<(i64, i64)> {

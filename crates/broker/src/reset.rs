@@ -61,7 +61,12 @@ async fn commit(broker: &Arc<BrokerState>, scope: Scope) -> Result<Forgotten, Pr
 impl BrokerState {
     fn reset(&self, scope: Scope) -> Result<Forgotten, Problem> {
         // Offsets and dead letters are of records, and go with them.
-        let mut trees = vec![Tree::Offsets, Tree::DeadLetters, Tree::Transactions];
+        let mut trees = vec![
+            Tree::Offsets,
+            Tree::PendingOffsets,
+            Tree::DeadLetters,
+            Tree::Transactions,
+        ];
         if scope != Scope::Topics {
             trees.push(Tree::Groups);
         }

@@ -114,6 +114,7 @@ impl Broker {
         first_topics::remove_half_made(&store, &topics)?;
         dead_letters.delays.load(&store)?;
         groups.load_dead_letters();
+        groups.start_transactions();
         let state = Arc::new(BrokerState {
             redrives: Redrives::default(),
             topics,

@@ -97,6 +97,11 @@ api_table! {
     DeleteRecords = 21, 0..=2, DeleteRecordsRequest;
     InitProducerId = 22, 0..=5, InitProducerIdRequest;
     OffsetForLeaderEpoch = 23, 2..=4, OffsetForLeaderEpochRequest;
+    AddPartitionsToTxn = 24, 0..=5, AddPartitionsToTxnRequest;
+    AddOffsetsToTxn = 25, 0..=4, AddOffsetsToTxnRequest;
+    EndTxn = 26, 0..=5, EndTxnRequest;
+    WriteTxnMarkers = 27, 1..=1, WriteTxnMarkersRequest;
+    TxnOffsetCommit = 28, 0..=5, TxnOffsetCommitRequest;
     DescribeConfigs = 32, 1..=4, DescribeConfigsRequest;
     AlterConfigs = 33, 0..=2, AlterConfigsRequest;
     AlterReplicaLogDirs = 34, 1..=2, AlterReplicaLogDirsRequest;
@@ -111,7 +116,10 @@ api_table! {
     DescribeQuorum = 55, 0..=2, DescribeQuorumRequest;
     UpdateFeatures = 57, 0..=2, UpdateFeaturesRequest;
     DescribeCluster = 60, 0..=2, DescribeClusterRequest;
+    DescribeProducers = 61, 0..=0, DescribeProducersRequest;
     UnregisterBroker = 64, 0..=0, UnregisterBrokerRequest;
+    DescribeTransactions = 65, 0..=0, DescribeTransactionsRequest;
+    ListTransactions = 66, 0..=2, ListTransactionsRequest;
     GetTelemetrySubscriptions = 71, 0..=0, GetTelemetrySubscriptionsRequest;
     PushTelemetry = 72, 0..=0, PushTelemetryRequest;
     ListConfigResources = 74, 0..=1, ListConfigResourcesRequest;

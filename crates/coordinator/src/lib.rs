@@ -53,6 +53,8 @@ pub enum Tree {
     Producers,
     /// Transactions: key is the transactional id's bytes.
     Transactions,
+    /// Offsets of open transactions: as [`Tree::Offsets`], with the producer id (i64, big endian) before the topic.
+    PendingOffsets,
 }
 
 /// What an event causes: `ops` are committed atomically, then `replies` go out, and `timers` replace those with the same key.

@@ -43,7 +43,7 @@ pub use error::{AppendError, OpenError, ReadError, StoreError};
 pub use partition::{
     AppendContext, Appended, DataWatcher, FileSlice, Partition, ReadSlice, TimestampOffset,
 };
-pub use partition_state::{Check, PartitionState, PartitionStateFactory};
+pub use partition_state::{ActiveProducer, Check, PartitionState, PartitionStateFactory};
 pub use reset::{ResetTopics, Wiped};
 pub use store::{Commit, MetaOp, Op, Store, StoreStats, Tree};
 pub use topic::{NewTopic, Topic, TopicId, Topics};

@@ -22,6 +22,21 @@ pub enum Check {
     },
 }
 
+/// A producer that a partition knows, as DescribeProducers shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveProducer {
+    /// Its id.
+    pub producer_id: i64,
+    /// Its last epoch.
+    pub epoch: i16,
+    /// Of its last record; -1 if there is none in this epoch.
+    pub last_sequence: i32,
+    /// When it last appended, milliseconds since the Unix epoch.
+    pub last_append_ms: i64,
+    /// The first offset of its open transaction; -1 without one.
+    pub transaction_start: i64,
+}
+
 /// State of one partition, fed with every batch.
 pub trait PartitionState: Send + Sync {
     /// Decides on a batch that carries a producer id, before it gets an offset.
@@ -45,6 +60,10 @@ pub trait PartitionState: Send + Sync {
     /// The first offset of the first transaction that is open, or whose marker is not known to be durable.
     fn first_undecided(&self) -> Option<i64> {
         None
+    }
+    /// Every producer that is known.
+    fn active_producers(&self) -> Vec<ActiveProducer> {
+        Vec::new()
     }
     /// Aborted transactions with records in `from..to`: producer id and first offset, by marker.
     fn aborted_between(&self, _from: i64, _to: i64) -> Vec<(i64, i64)> {

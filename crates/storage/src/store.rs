@@ -38,6 +38,8 @@ pub enum Tree {
     DeadLetters,
     /// Transactional ids.
     Transactions,
+    /// Offsets of open transactions.
+    PendingOffsets,
 }
 
 /// A change of a small tree.

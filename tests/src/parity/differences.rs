@@ -18,10 +18,10 @@ pub struct Accepted {
 /// The table.
 pub const ACCEPTED: &[Accepted] = &[
     Accepted {
-        api: "FindCoordinator",
-        step: "cluster::coordinators: of transactions",
-        path: "*",
-        reason: "There is no coordinator of transactions: TRANSACTIONAL_ID_AUTHORIZATION_FAILED up to version 2 and UNSUPPORTED_VERSION from 3, which is what librdkafka and the Java client stop at and show the message of.",
+        api: "DescribeProducers",
+        step: "transactions::descriptions*",
+        path: "*.last_timestamp",
+        reason: "A producer's last timestamp is the time of its last append; Kafka's is the largest timestamp in its last batch.",
     },
     Accepted {
         api: "ApiVersions",
@@ -64,12 +64,6 @@ pub const ACCEPTED: &[Accepted] = &[
         step: "produce::bad_batches: magic 3",
         path: "*.error_code",
         reason: "A batch of an unknown magic is INVALID_RECORD, not CORRUPT_MESSAGE: it is not damaged.",
-    },
-    Accepted {
-        api: "Produce",
-        step: "produce::bad_batches: transactional batch*",
-        path: "*.error_code",
-        reason: "A transactional batch is INVALID_TXN_STATE while transactions are not supported; Kafka says TRANSACTIONAL_ID_AUTHORIZATION_FAILED if the request names no transactional id.",
     },
     Accepted {
         api: "Produce",

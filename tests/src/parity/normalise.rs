@@ -83,6 +83,7 @@ fn mask(field: &str, value: &mut Value, names: &mut Names) {
             "<bytes>".into()
         }
         ("finalized_features_epoch", Value::Number(_)) => "<epoch>".into(),
+        ("transaction_start_time_ms", Value::Number(t)) if t.as_i64() > Some(0) => "<time>".into(),
         ("log_append_time_ms", Value::Number(t)) if t.as_i64() > Some(0) => "<time>".into(),
         ("producer_id", Value::Number(id)) if id.as_i64() > Some(-1) => "<producer>".into(),
         ("session_id", Value::Number(id)) if id.as_i64() > Some(0) => "<session>".into(),
@@ -123,6 +124,7 @@ fn batches(mut bytes: &[u8]) -> Value {
         };
         let end = (12 + int(8, 4)) as usize;
         let log_append_time = int(21, 2) & 8 != 0;
+        let is_control = int(21, 2) & 0x20 != 0;
         let mut batch = Map::new();
         for (name, at, len) in [
             ("base_offset", 0, 8),
@@ -139,8 +141,11 @@ fn batches(mut bytes: &[u8]) -> Value {
         ] {
             batch.insert(name.into(), int(at, len).into());
         }
-        if log_append_time {
+        if log_append_time || is_control {
             batch.insert("max_timestamp".into(), "<time>".into());
+        }
+        if is_control {
+            batch.insert("base_timestamp".into(), "<time>".into());
         }
         batch.insert("has_producer".into(), (int(43, 8) >= 0).into());
         let whole = bytes.len() >= end;

@@ -24,6 +24,8 @@ pub(crate) struct Noted {
 pub(crate) struct Read {
     /// Whole batches, or such that were cut.
     pub chunks: Vec<Chunk<FileSlice>>,
+    /// The offset after what was read; 0 if nothing was.
+    pub next: i64,
     /// Set if an owner may have read it.
     pub noted: Option<Noted>,
     /// There is more, and it is withheld: waiting for more bytes would be in vain.
@@ -83,6 +85,7 @@ fn read_gated(
                 first: offset,
                 next: read.next,
             }),
+            next: read.next,
             chunks: read.chunks,
             cut: any,
             due_ms: None,
@@ -95,6 +98,7 @@ fn read_gated(
         next: slice.next,
     });
     Ok(Read {
+        next: slice.next,
         chunks: slice.chunks,
         noted,
         cut: false,

@@ -43,6 +43,13 @@ impl Shared {
                 tracing::error!(group = group_id, %error, "a group cannot be loaded");
                 UNAVAILABLE
             })?;
+        let pending = self
+            .store
+            .scan(Tree::PendingOffsets, &prefix)
+            .map_err(unreadable)?;
+        if let Err(error) = inner.machine.load_pending(group_id, &pending) {
+            tracing::error!(group = group_id, %error, "offsets of open transactions cannot be loaded");
+        }
         self.load_policy(inner, group_id);
         self.apply(inner, Some(group_id), effects);
         self.forget(inner, stale);

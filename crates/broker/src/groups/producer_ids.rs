@@ -30,10 +30,7 @@ impl GroupService {
 
 impl Shared {
     fn allocate(&self, inner: &mut Inner) -> Result<i64, ResponseError> {
-        let mut ids = match inner.producer_ids.take() {
-            Some(ids) => ids,
-            None => self.load_producer_ids()?,
-        };
+        let mut ids = self.take_producer_ids(inner)?;
         let (id, reserve) = ids.allocate();
         let committed = match reserve {
             Some(block) => self.commit(inner, vec![super::meta_op(block.op)]),
@@ -46,6 +43,17 @@ impl Shared {
         committed.map(|()| id)
     }
 
+    /// The allocator, for whoever commits what it reserves together with more, and gives it back.
+    pub(crate) fn take_producer_ids(
+        &self,
+        inner: &mut Inner,
+    ) -> Result<ProducerIds, ResponseError> {
+        match inner.producer_ids.take() {
+            Some(ids) => Ok(ids),
+            None => self.load_producer_ids(),
+        }
+    }
+
     fn load_producer_ids(&self) -> Result<ProducerIds, ResponseError> {
         let stored = self.store.get(Tree::Producers, PRODUCER_ID_KEY);
         let loaded = stored
@@ -55,5 +63,17 @@ impl Shared {
             tracing::error!(error, "the next producer id cannot be read");
             UNAVAILABLE
         })
+    }
+}
+
+impl Inner {
+    /// See [`Shared::take_producer_ids`].
+    pub(crate) fn put_producer_ids(&mut self, ids: ProducerIds) {
+        self.producer_ids = Some(ids);
+    }
+
+    /// A reservation may not have been kept: what is stored tells.
+    pub(crate) fn forget_producer_ids(&mut self) {
+        self.producer_ids = None;
     }
 }

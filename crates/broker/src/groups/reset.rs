@@ -46,5 +46,6 @@ impl Shared {
         groups.sort_unstable();
         groups.dedup();
         self.unload(inner, groups);
+        inner.transactions.forget();
     }
 }

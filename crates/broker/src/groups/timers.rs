@@ -10,12 +10,19 @@ use tokio::time::Instant;
 use super::{DeadLetterEvent, Inner, Outcome, Shared};
 
 impl Shared {
-    pub(super) fn set_timers(&self, inner: &mut Inner, timers: Vec<(TimerKey, Option<u64>)>) {
+    pub(crate) fn set_timers(&self, inner: &mut Inner, timers: Vec<(TimerKey, Option<u64>)>) {
         for (key, deadline) in timers {
             inner.timers.apply(key, deadline);
         }
+        self.wake_timers(inner);
+    }
+
+    /// Has the task look again if something is due before it would.
+    pub(crate) fn wake_timers(&self, inner: &Inner) {
+        let groups = inner.timers.next_deadline();
+        let transactions = inner.transactions.next_deadline();
         // A timer that moved back or went away only means that the task wakes once for nothing.
-        if let Some(next) = inner.timers.next_deadline()
+        if let Some(next) = groups.into_iter().chain(transactions).min()
             && next < inner.timer_wakes_ms
         {
             self.timer_moved.notify_one();
@@ -40,8 +47,13 @@ impl Shared {
             self.event(&mut inner, DeadLetterEvent::Timer, &mut outcome);
             self.settle(&mut inner, None, outcome);
         }
-        let timers = inner.timers.next_deadline();
-        let next = timers.into_iter().chain(inner.policy.wakes_at_ms()).min();
+        self.time_out_transactions(&mut inner);
+        let next = [
+            inner.timers.next_deadline(),
+            inner.transactions.next_deadline(),
+            inner.policy.wakes_at_ms(),
+        ];
+        let next = next.into_iter().flatten().min();
         inner.timer_wakes_ms = next.unwrap_or(u64::MAX);
         next.map(|at| Duration::from_millis(at.saturating_sub(now.monotonic_ms)))
     }
@@ -58,6 +70,11 @@ impl Shared {
         self.apply(&mut inner, None, effects);
     }
 
+    fn transactional_id_interval(&self) -> Duration {
+        let interval = self.settings.current().transactional_id_check_interval_ms;
+        Duration::from_millis(interval.max(1))
+    }
+
     fn expiry_interval(&self) -> Duration {
         let interval = self.settings.current().offsets_retention_check_interval_ms;
         Duration::from_millis(interval.max(1))
@@ -67,14 +84,20 @@ impl Shared {
 /// Runs until it is aborted with its service.
 pub(super) async fn run(shared: Arc<Shared>) {
     let mut expiry_at = Instant::now() + shared.expiry_interval();
+    let mut ids_expire_at = Instant::now() + shared.transactional_id_interval();
     loop {
         if Instant::now() >= expiry_at {
             shared.expire_offsets();
             expiry_at = Instant::now() + shared.expiry_interval();
         }
+        if Instant::now() >= ids_expire_at {
+            shared.expire_transactional_ids(&mut shared.inner.lock());
+            ids_expire_at = Instant::now() + shared.transactional_id_interval();
+        }
+        let by_itself = expiry_at.min(ids_expire_at);
         let wake_at = shared
             .fire_due()
-            .map_or(expiry_at, |sleep| expiry_at.min(Instant::now() + sleep));
+            .map_or(by_itself, |sleep| by_itself.min(Instant::now() + sleep));
         tokio::select! {
             () = tokio::time::sleep_until(wake_at) => {}
             () = shared.timer_moved.notified() => {}

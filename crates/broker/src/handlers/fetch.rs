@@ -232,6 +232,7 @@ impl Fetch {
         // The first batch of an answer comes whole, however large, or its reader would never get on (KIP-74).
         let first_whole = found.bytes == 0;
         let wanted = diverging_epoch.is_none() && target.offset < end;
+        let mut aborted = Vec::new();
         let records = if wanted && (limit > 0 || first_whole) {
             let room = Room { limit, first_whole };
             let read = gated_fetch::read(
@@ -246,6 +247,9 @@ impl Fetch {
             found.urgent |= read.cut;
             found.served.extend(read.noted);
             found.due_ms = found.due_ms.into_iter().chain(read.due_ms).min();
+            if self.read_committed && !read.chunks.is_empty() {
+                aborted = partition.aborted_between(target.offset, read.next);
+            }
             read.chunks
         } else {
             Vec::new()
@@ -256,7 +260,7 @@ impl Fetch {
             high_watermark,
             last_stable_offset,
             log_start_offset,
-            aborted_transactions: self.read_committed.then(Vec::new),
+            aborted_transactions: self.read_committed.then_some(aborted),
             diverging_epoch,
             preferred_read_replica: -1,
             records,

@@ -1,7 +1,6 @@
 //! OffsetFetch: one group up to v7, any number of groups since v8.
 //!
-//! `require_stable` needs nothing here: an offset is unstable while a transaction that commits it is open, and there are
-//! no transactions.
+//! With `require_stable` (KIP-447) a position that an open transaction may change is UNSTABLE_OFFSET_COMMIT.
 
 use ottla_codec::messages::offset_fetch_request::OffsetFetchRequestTopics;
 use ottla_codec::messages::offset_fetch_response::{
@@ -27,6 +26,7 @@ pub(crate) fn handle(
     request: OffsetFetchRequest,
 ) -> Reply<OffsetFetchResponse> {
     let version = ctx.version;
+    let require_stable = request.require_stable;
     let members = request.groups.iter().map(|g| g.member_id.clone());
     let members: Vec<_> = members.map(Option::unwrap_or_default).collect();
     let wanted = wanted(version, request);
@@ -41,7 +41,9 @@ pub(crate) fn handle(
         .broker
         .groups
         .read_positions(&ids, &members, &reader, |machine| {
-            let groups = wanted.into_iter().map(|w| fetch(machine, &topics, w));
+            let groups = wanted
+                .into_iter()
+                .map(|w| fetch(machine, &topics, w, require_stable));
             groups.collect::<Vec<_>>()
         });
     Reply::later(async move {
@@ -75,12 +77,18 @@ fn fetch(
     machine: &Machine,
     existing: &Topics,
     (group, topics): Wanted,
+    require_stable: bool,
 ) -> OffsetFetchResponseGroup {
+    let is_unstable =
+        |topic: &str, partition| require_stable && machine.is_unstable(&group, topic, partition);
     let topics = match topics {
         Some(topics) => topics
             .into_iter()
             .map(|t| {
                 let partitions = t.partition_indexes.into_iter().map(|p| {
+                    if is_unstable(&t.name, p) {
+                        return unstable(p);
+                    }
                     let committed = machine
                         .committed(&group, &t.name, p)
                         .filter(|c| is_current(existing, &t.name, c));
@@ -91,14 +99,19 @@ fn fetch(
                     .with_name(t.name)
             })
             .collect(),
-        None => all(machine, existing, &group),
+        None => all(machine, existing, &group, is_unstable),
     };
     OffsetFetchResponseGroup::default()
         .with_group_id(group)
         .with_topics(topics)
 }
 
-fn all(machine: &Machine, existing: &Topics, group: &str) -> Vec<OffsetFetchResponseTopics> {
+fn all(
+    machine: &Machine,
+    existing: &Topics,
+    group: &str,
+    is_unstable: impl Fn(&str, i32) -> bool,
+) -> Vec<OffsetFetchResponseTopics> {
     let Some(committed) = machine.all_committed(group) else {
         return Vec::new();
     };
@@ -106,7 +119,10 @@ fn all(machine: &Machine, existing: &Topics, group: &str) -> Vec<OffsetFetchResp
         let partitions: Vec<_> = partitions
             .iter()
             .filter(|(_, c)| is_current(existing, topic, c))
-            .map(|(p, c)| partition(*p, Some(c)))
+            .map(|(p, c)| match is_unstable(topic, *p) {
+                true => unstable(*p),
+                false => partition(*p, Some(c)),
+            })
             .collect();
         (!partitions.is_empty()).then(|| {
             OffsetFetchResponseTopics::default()
@@ -134,6 +150,10 @@ fn partition(index: i32, committed: Option<&CommittedOffset>) -> OffsetFetchResp
         .with_metadata(Some(StrBytes::from_string(metadata)))
 }
 
+fn unstable(index: i32) -> OffsetFetchResponsePartitions {
+    partition(index, None).with_error_code(ResponseError::UnstableOffsetCommit.code())
+}
+
 fn response(version: i16, mut groups: Vec<OffsetFetchResponseGroup>) -> OffsetFetchResponse {
     if version >= 8 {
         return OffsetFetchResponse::default().with_groups(groups);
@@ -146,6 +166,7 @@ fn response(version: i16, mut groups: Vec<OffsetFetchResponseGroup>) -> OffsetFe
                 .with_committed_offset(p.committed_offset)
                 .with_committed_leader_epoch(p.committed_leader_epoch)
                 .with_metadata(p.metadata)
+                .with_error_code(p.error_code)
         });
         OffsetFetchResponseTopic::default()
             .with_name(t.name)

@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use ottla_codec::ResponseError;
 use ottla_codec::StrBytes;
+use ottla_codec::batch::BatchHeader;
 use ottla_codec::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
 };
 use ottla_codec::messages::{ProduceResponse, TopicName};
 use ottla_codec::produce::{ProducePartition, ProduceRequest, ProduceTopic};
-use ottla_storage::{AppendContext, Appended, Commit, Store, StoreError, Topic};
+use ottla_coordinator::groups::PartitionId;
+use ottla_coordinator::transactions::ProducerEpoch;
+use ottla_storage::{
+    AppendContext, AppendError, Appended, Commit, Op, Partition, Store, StoreError, Topic,
+};
 use tracing::warn;
 
 use crate::clock::wall_ms;
@@ -18,9 +24,14 @@ use crate::errors::{self, Refusal};
 use crate::produce_check::{self, BatchRefusal};
 use crate::reply::Reply;
 use crate::topics::is_internal;
+use crate::transactions::{Asking, refusal_of_write};
 
 /// From this version on topics are named by id alone.
 const FIRST_WITH_IDS: i16 = 13;
+/// From this version on a client knows TRANSACTION_ABORTABLE.
+const FIRST_OF_ABORTABLE: i16 = 11;
+/// From this version on a partition joins its producer's transaction with the first batch (KIP-890).
+const FIRST_THAT_JOINS: i16 = 12;
 /// The client id by which Kafka's admin tools may write to internal topics.
 const ADMIN_CLIENT_ID: &str = "__admin_client";
 
@@ -30,6 +41,7 @@ pub(crate) fn handle(ctx: &RequestContext, request: ProduceRequest) -> Reply<Pro
     let mut appends = Appends {
         ctx,
         acks,
+        transactional_id: request.transactional_id,
         now_ms: wall_ms(),
         kept: Vec::new(),
     };
@@ -71,6 +83,7 @@ struct Kept {
 struct Appends<'a> {
     ctx: &'a RequestContext,
     acks: i16,
+    transactional_id: Option<StrBytes>,
     now_ms: i64,
     kept: Vec<Kept>,
 }
@@ -147,11 +160,67 @@ impl Appends<'_> {
         let append = AppendContext::at(self.now_ms);
         produce_check::check(self.ctx.version, &records, &rules, self.now_ms)
             .and_then(|header| {
+                if header.is_transactional() && self.transactional_id.is_none() {
+                    return Err(BatchRefusal::of_request(
+                        ResponseError::TransactionalIdAuthorizationFailed,
+                        "a transactional batch needs the transactional id in its request",
+                    ));
+                }
+                // Later batches of a transaction meet a partition that knows of it.
+                if header.is_transactional() && !partition.has_open_transaction(header.producer_id)
+                {
+                    return self.append_first(topic, &partition, records, header);
+                }
                 partition
                     .append(records, &[header], append)
                     .map_err(|e| Refusal::new(errors::append(&e), e.to_string()).into())
             })
             .map_err(|refused| refused.at(partition.log_start_offset()))
+    }
+}
+
+impl Appends<'_> {
+    /// The first batch of a transaction in a partition: its coordinator is asked.
+    fn append_first(
+        &self,
+        topic: &Topic,
+        partition: &Arc<Partition>,
+        batches: BytesMut,
+        header: BatchHeader,
+    ) -> Result<Appended, BatchRefusal> {
+        let version = self.ctx.version;
+        let id = self.transactional_id.as_deref().unwrap_or_default();
+        let asking = Asking {
+            transactional_id: id.to_owned(),
+            producer: ProducerEpoch {
+                producer_id: header.producer_id,
+                epoch: header.producer_epoch,
+            },
+        };
+        let id = PartitionId {
+            topic: topic.name.to_string(),
+            partition: partition.index(),
+        };
+        let append = Op::Append {
+            partition: partition.clone(),
+            batches,
+            headers: vec![header],
+            ctx: AppendContext {
+                now_ms: self.now_ms,
+                begins_transaction: true,
+            },
+        };
+        let joins = version >= FIRST_THAT_JOINS;
+        let groups = &self.ctx.broker.groups;
+        let appended = groups.append_first_in_transaction(&asking, id, joins, append);
+        appended.map_err(|e| match e {
+            // The coordinator says no: the log was not looked at.
+            AppendError::Refused(error) => {
+                let error = refusal_of_write(error, version >= FIRST_OF_ABORTABLE);
+                BatchRefusal::of_request(error, error.to_string())
+            }
+            e => Refusal::new(errors::append(&e), e.to_string()).into(),
+        })
     }
 }
 

@@ -50,6 +50,12 @@ pub struct Effective {
     pub group_max_size: i32,
     pub log_retention_check_interval_ms: u64,
     pub producer_id_expiration_ms: i32,
+    /// The longest that a transaction may be open.
+    pub transaction_max_timeout_ms: i32,
+    /// After how long a transactional id that nothing happened to is forgotten.
+    pub transactional_id_expiration_ms: i64,
+    /// How often expired transactional ids are looked for.
+    pub transactional_id_check_interval_ms: u64,
     pub max_request_partition_size_limit: i32,
     /// Bytes of recent batches in memory.
     pub cache_bytes: usize,
@@ -100,6 +106,10 @@ impl Effective {
             group_max_size: layers.get("group.max.size"),
             log_retention_check_interval_ms: layers.get("log.retention.check.interval.ms"),
             producer_id_expiration_ms: layers.get("producer.id.expiration.ms"),
+            transaction_max_timeout_ms: layers.get("transaction.max.timeout.ms"),
+            transactional_id_expiration_ms: layers.get("transactional.id.expiration.ms"),
+            transactional_id_check_interval_ms: layers
+                .get("transaction.remove.expired.transaction.cleanup.interval.ms"),
             max_request_partition_size_limit: layers.get("max.request.partition.size.limit"),
             cache_bytes: layers.get("ottla.cache.bytes"),
             max_open_files: layers.get("ottla.open.files.max"),

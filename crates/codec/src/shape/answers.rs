@@ -6,6 +6,7 @@ mod groups;
 mod logs;
 mod replicas;
 mod telemetry;
+mod transactions;
 
 use super::Shape;
 use crate::api::Api;

@@ -30,6 +30,11 @@ macro_rules! shape_of {
             Api::DeleteRecords => &logs::DELETE_RECORDS,
             Api::InitProducerId => &logs::INIT_PRODUCER_ID,
             Api::OffsetForLeaderEpoch => &logs::OFFSET_FOR_LEADER_EPOCH,
+            Api::AddPartitionsToTxn => &transactions::ADD_PARTITIONS_TO_TXN,
+            Api::AddOffsetsToTxn => &transactions::ADD_OFFSETS_TO_TXN,
+            Api::EndTxn => &transactions::END_TXN,
+            Api::WriteTxnMarkers => &transactions::WRITE_TXN_MARKERS,
+            Api::TxnOffsetCommit => &transactions::TXN_OFFSET_COMMIT,
             Api::DescribeConfigs => &admin::DESCRIBE_CONFIGS,
             Api::AlterConfigs => &admin::ALTER_CONFIGS,
             Api::AlterReplicaLogDirs => &replicas::ALTER_REPLICA_LOG_DIRS,
@@ -44,7 +49,10 @@ macro_rules! shape_of {
             Api::DescribeQuorum => &replicas::DESCRIBE_QUORUM,
             Api::UpdateFeatures => &replicas::UPDATE_FEATURES,
             Api::DescribeCluster => &cluster::DESCRIBE_CLUSTER,
+            Api::DescribeProducers => &transactions::DESCRIBE_PRODUCERS,
             Api::UnregisterBroker => &replicas::UNREGISTER_BROKER,
+            Api::DescribeTransactions => &transactions::DESCRIBE_TRANSACTIONS,
+            Api::ListTransactions => &transactions::LIST_TRANSACTIONS,
             Api::GetTelemetrySubscriptions => &telemetry::GET_TELEMETRY_SUBSCRIPTIONS,
             Api::PushTelemetry => &telemetry::PUSH_TELEMETRY,
             Api::ListConfigResources => &admin::LIST_CONFIG_RESOURCES,
@@ -61,6 +69,7 @@ mod logs;
 mod members;
 mod replicas;
 mod telemetry;
+mod transactions;
 
 use crate::api::Api;
 use crate::budget::Budget;

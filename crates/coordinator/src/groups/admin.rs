@@ -38,6 +38,7 @@ impl<T> Group<T> {
         for topic in topics {
             self.topic_deleted(&topic, out);
         }
+        self.drop_pending(|_| true, out);
         for member_id in std::mem::take(&mut self.pending_members) {
             out.timers.push((self.session_key(&member_id), None));
         }

@@ -51,8 +51,8 @@ impl Default for GroupConfig {
 /// its row in the tree of groups, and if there is one calls [`GroupCoordinator::load`].
 #[derive(Debug)]
 pub struct GroupCoordinator<T> {
-    config: GroupConfig,
-    groups: BTreeMap<String, Group<T>>,
+    pub(super) config: GroupConfig,
+    pub(super) groups: BTreeMap<String, Group<T>>,
 }
 
 impl<T> GroupCoordinator<T> {

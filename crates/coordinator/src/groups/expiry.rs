@@ -21,6 +21,7 @@ impl<T> Group<T> {
             .filter(|(topic, _)| self.is_empty() || !self.is_subscribed(topic))
             .flat_map(|(topic, partitions)| partitions.iter().map(move |(p, c)| (topic, p, c)))
             .filter(|(_, _, committed)| self.is_expired(now, config, committed))
+            .filter(|(topic, partition, _)| !self.has_pending(topic, **partition))
             .map(|(topic, partition, _)| PartitionId {
                 topic: topic.clone(),
                 partition: *partition,
@@ -31,6 +32,7 @@ impl<T> Group<T> {
         }
         self.is_empty()
             && self.offsets.is_empty()
+            && self.pending_offsets.is_empty()
             && self.pending_members.is_empty()
             && self.delete(out).is_ok()
     }

@@ -8,6 +8,7 @@ use ottla_codec::ResponseError;
 use super::event::{JoinMember, JoinReply, Reply, SyncReply, TimerKey, TimerKind};
 use super::member::{Awaiting, Member, Protocol};
 use super::offsets::CommittedOffset;
+use super::pending::PendingOffsets;
 use super::{Departure, GroupEffects, records, subscription};
 use crate::Now;
 
@@ -60,6 +61,8 @@ pub struct Group<T> {
     pub(crate) subscribed_topics: Option<BTreeSet<String>>,
     /// By topic and partition.
     pub(crate) offsets: BTreeMap<String, BTreeMap<i32, CommittedOffset>>,
+    /// Of open transactions.
+    pub(crate) pending_offsets: PendingOffsets,
 }
 
 /// The protocol type of consumers.
@@ -80,6 +83,7 @@ impl<T> Group<T> {
             pending_members: BTreeSet::new(),
             subscribed_topics: None,
             offsets: BTreeMap::new(),
+            pending_offsets: PendingOffsets::new(),
         }
     }
 

@@ -20,6 +20,7 @@ mod leave;
 pub mod member;
 mod observation;
 mod offsets;
+mod pending;
 mod rebalance;
 pub mod records;
 mod subscription;

@@ -50,6 +50,25 @@ impl<T> Group<T> {
         Ok(())
     }
 
+    /// As [`Group::validate_commit`], for a transaction (KIP-447): who says nothing of membership is not asked for it, and a
+    /// rebalance under way does not matter, since it waits for positions that are stable.
+    pub(crate) fn validate_commit_in_transaction(
+        &self,
+        request: &OffsetCommitRequest,
+    ) -> Result<(), ResponseError> {
+        let in_group = request.generation >= 0
+            || !request.member_id.is_empty()
+            || request.instance_id.is_some();
+        if !in_group || self.is_empty() && request.generation < 0 {
+            return Ok(());
+        }
+        self.validate_member(&request.member_id, request.instance_id.as_deref())?;
+        if request.generation != self.generation {
+            return Err(ResponseError::IllegalGeneration);
+        }
+        Ok(())
+    }
+
     /// Commits what [`Group::validate_commit`] allows. It keeps the member's session, too.
     pub(crate) fn commit_offsets(
         &mut self,
@@ -60,6 +79,9 @@ impl<T> Group<T> {
     ) -> OffsetResults {
         self.touch_session(&request.member_id, now, out);
         let from_outside = request.generation < 0;
+        // What is committed later than an offset of an open transaction is not undone by its end.
+        let committed: Vec<_> = request.partitions.iter().map(|p| p.id.clone()).collect();
+        self.drop_pending(|id| committed.contains(id), out);
         let expire_ms = request
             .retention_ms
             .map(|retention| now.wall_ms.saturating_add(retention));
@@ -165,5 +187,6 @@ impl<T> Group<T> {
             };
             out.ops.push(records::delete_offset(&self.id, &id));
         }
+        self.drop_pending(|id| id.topic == topic, out);
     }
 }

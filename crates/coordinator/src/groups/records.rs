@@ -91,7 +91,10 @@ fn offset_key(group_id: &str, id: &PartitionId) -> Vec<u8> {
 
 /// Topic and partition of an offset's key, which must be one of `group_id`.
 pub fn partition_of_key(group_id: &str, key: &[u8]) -> Option<PartitionId> {
-    let rest = key.strip_prefix(offsets_prefix(group_id).as_slice())?;
+    partition_of(key.strip_prefix(offsets_prefix(group_id).as_slice())?)
+}
+
+fn partition_of(rest: &[u8]) -> Option<PartitionId> {
     let (topic, partition) = rest.split_last_chunk::<4>()?;
     let topic = topic.strip_suffix(&[0])?;
     Some(PartitionId {
@@ -164,18 +167,70 @@ pub(super) fn delete_group(group_id: &str) -> StoreOp {
     }
 }
 
+/// The key of a pending offset: as that of a committed one, with the producer's id before the topic.
+fn pending_key(group_id: &str, producer_id: i64, id: &PartitionId) -> Vec<u8> {
+    let mut key = offsets_prefix(group_id);
+    key.extend_from_slice(&producer_id.to_be_bytes());
+    key.extend_from_slice(id.topic.as_bytes());
+    key.push(0);
+    key.extend_from_slice(&id.partition.to_be_bytes());
+    key
+}
+
+fn offset_value(committed: &CommittedOffset) -> Vec<u8> {
+    encode(&StoredOffset {
+        offset: committed.offset,
+        leader_epoch: committed.leader_epoch,
+        metadata: committed.metadata.clone(),
+        commit_ms: committed.commit_ms,
+        expire_ms: committed.expire_ms,
+        topic_id: committed.topic_id,
+    })
+}
+
+pub(super) fn put_pending(
+    group_id: &str,
+    producer_id: i64,
+    id: &PartitionId,
+    offset: &CommittedOffset,
+) -> StoreOp {
+    StoreOp::Put {
+        tree: Tree::PendingOffsets,
+        key: pending_key(group_id, producer_id, id),
+        value: offset_value(offset),
+    }
+}
+
+pub(super) fn delete_pending(group_id: &str, producer_id: i64, id: &PartitionId) -> StoreOp {
+    StoreOp::Delete {
+        tree: Tree::PendingOffsets,
+        key: pending_key(group_id, producer_id, id),
+    }
+}
+
+/// Reads one row of the tree of pending offsets: producer id, partition, offset.
+pub(super) fn decode_pending(
+    group_id: &str,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(i64, PartitionId, CommittedOffset), RecordError> {
+    let parts = || {
+        let rest = key.strip_prefix(offsets_prefix(group_id).as_slice())?;
+        let (producer_id, rest) = rest.split_first_chunk::<8>()?;
+        Some((i64::from_be_bytes(*producer_id), partition_of(rest)?))
+    };
+    let (producer_id, id) = parts().ok_or_else(|| RecordError::Damaged {
+        group_id: group_id.to_owned(),
+        reason: "a pending offset's key cannot be read".to_owned(),
+    })?;
+    Ok((producer_id, id, decode_value(group_id, value)?))
+}
+
 pub(super) fn put_offset(group_id: &str, id: &PartitionId, committed: &CommittedOffset) -> StoreOp {
     StoreOp::Put {
         tree: Tree::Offsets,
         key: offset_key(group_id, id),
-        value: encode(&StoredOffset {
-            offset: committed.offset,
-            leader_epoch: committed.leader_epoch,
-            metadata: committed.metadata.clone(),
-            commit_ms: committed.commit_ms,
-            expire_ms: committed.expire_ms,
-            topic_id: committed.topic_id,
-        }),
+        value: offset_value(committed),
     }
 }
 
@@ -196,16 +251,19 @@ pub fn decode_offset(
         group_id: group_id.to_owned(),
         reason: "an offset's key cannot be read".to_owned(),
     })?;
+    Ok((id, decode_value(group_id, value)?))
+}
+
+fn decode_value(group_id: &str, value: &[u8]) -> Result<CommittedOffset, RecordError> {
     let stored: StoredOffset = decode(group_id, value)?;
-    let committed = CommittedOffset {
+    Ok(CommittedOffset {
         offset: stored.offset,
         leader_epoch: stored.leader_epoch,
         metadata: stored.metadata,
         commit_ms: stored.commit_ms,
         expire_ms: stored.expire_ms,
         topic_id: stored.topic_id,
-    };
-    Ok((id, committed))
+    })
 }
 
 /// Makes a group from its rows, as it was when they were written.

@@ -47,7 +47,8 @@ impl PartitionProducers {
     /// one.
     ///
     /// # Errors
-    /// As [`ProducerWindow::check`]; INVALID_TXN_STATE without a transaction.
+    /// As [`ProducerWindow::check`]; INVALID_TXN_STATE without a transaction, and for a batch that is not part of the one that is
+    /// open.
     pub fn check(
         &self,
         batch: &BatchInfo,
@@ -57,7 +58,9 @@ impl PartitionProducers {
         let verdict = self.window.check(batch)?;
         let has_place =
             !is_transactional || begins_transaction || self.transactions.is_open(batch.producer_id);
+        let is_outside = !is_transactional && self.transactions.is_open(batch.producer_id);
         match verdict {
+            Verdict::New if is_outside => Err(ResponseError::InvalidTxnState),
             Verdict::New if !has_place => Err(ResponseError::InvalidTxnState),
             verdict => Ok(verdict),
         }
@@ -107,6 +110,11 @@ impl PartitionProducers {
         let open = self.transactions.open();
         self.window
             .expire(now_ms, expiration_ms, |id| open.contains_key(&id));
+    }
+
+    /// The windows.
+    pub fn window(&self) -> &ProducerWindow {
+        &self.window
     }
 
     /// The transactions.

@@ -199,6 +199,14 @@ impl ProducerWindow {
             .retain(|id, p| keep(*id) || now_ms.saturating_sub(p.last_append_ms) < expiration_ms);
     }
 
+    /// Id, epoch, last sequence (-1 without a batch of this epoch) and time of the last append of every producer.
+    pub fn producers(&self) -> impl Iterator<Item = (i64, i16, i32, i64)> {
+        self.producers.iter().map(|(id, p)| {
+            let last = p.batches.back().map_or(-1, |batch| batch.last_sequence);
+            (*id, p.epoch, last, p.last_append_ms)
+        })
+    }
+
     /// How many producers are known.
     pub fn len(&self) -> usize {
         self.producers.len()

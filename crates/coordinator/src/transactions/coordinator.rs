@@ -56,7 +56,32 @@ pub struct TransactionCoordinator {
     pub(super) transactions: BTreeMap<String, Transaction>,
 }
 
+/// A transactional id as it was, in case that what was decided of it cannot be kept.
+#[derive(Debug)]
+pub struct Saved {
+    transactional_id: String,
+    transaction: Option<Transaction>,
+}
+
 impl TransactionCoordinator {
+    /// What [`TransactionCoordinator::restore`] goes back to.
+    pub fn save(&self, transactional_id: &str) -> Saved {
+        Saved {
+            transactional_id: transactional_id.to_owned(),
+            transaction: self.transactions.get(transactional_id).cloned(),
+        }
+    }
+
+    /// The commit of what was decided since was refused.
+    pub fn restore(&mut self, saved: Saved) {
+        match saved.transaction {
+            Some(transaction) => self
+                .transactions
+                .insert(saved.transactional_id, transaction),
+            None => self.transactions.remove(&saved.transactional_id),
+        };
+    }
+
     /// Knows of nothing.
     pub fn new(limits: Limits) -> TransactionCoordinator {
         TransactionCoordinator {

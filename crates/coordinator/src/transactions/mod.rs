@@ -17,7 +17,7 @@ mod tests;
 mod transaction;
 
 pub use coordinator::{
-    InitProducerId, Limits, Producer, TransactionCoordinator, TransactionVersion,
+    InitProducerId, Limits, Producer, Saved, TransactionCoordinator, TransactionVersion,
 };
 pub use effects::{Effects, Ending};
 pub use list::{Description, Filter, Listed};

@@ -35,6 +35,7 @@ pub(crate) fn tree_id(tree: Tree) -> TreeId {
         Tree::Configs => 4,
         Tree::DeadLetters => 5,
         Tree::Transactions => 6,
+        Tree::PendingOffsets => 7,
     }
 }
 

@@ -124,14 +124,16 @@ impl Log {
         ctx: AppendContext,
     ) -> Result<Staged, AppendError> {
         let limit = self.config.max_message_bytes;
-        if let Some(h) = headers.iter().find(|h| h.size > limit) {
+        // A transaction must end whatever its topic takes.
+        let is_limited = headers.iter().any(|h| !h.is_control());
+        if let Some(h) = headers.iter().find(|h| is_limited && h.size > limit) {
             return Err(AppendError::TooLarge {
                 size: h.size,
                 limit,
             });
         }
         let segment_limit = self.config.segment_bytes.min(MAX_SEGMENT_BYTES);
-        if bytes.len() as u64 > segment_limit {
+        if is_limited && bytes.len() as u64 > segment_limit {
             return Err(AppendError::LargerThanSegment {
                 size: bytes.len(),
                 limit: segment_limit,

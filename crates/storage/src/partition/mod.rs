@@ -14,7 +14,7 @@ use crate::core::Core;
 use crate::error::{AppendError, ReadError};
 use crate::fs::File;
 use crate::journal::format::Place;
-use crate::partition_state::PartitionState;
+use crate::partition_state::{ActiveProducer, PartitionState};
 use crate::queue::{Kind, QueuedOp};
 use crate::store::Commit;
 use crate::topic::TopicId;
@@ -381,8 +381,10 @@ impl Partition {
     /// Where readers of committed records stop: the first offset of a transaction that is open or not durably ended, or the
     /// high watermark.
     pub fn last_stable_offset(&self) -> i64 {
+        // Records of an open transaction may be deleted.
         self.undecided
             .load(Ordering::Acquire)
+            .max(self.log_start_offset())
             .min(self.high_watermark())
     }
     /// Aborted transactions with records in `from..to`: producer id and first offset.
@@ -392,6 +394,10 @@ impl Partition {
     /// Whether a transaction of `producer_id` is open here, so that its batches need no [`AppendContext::begins_transaction`].
     pub fn has_open_transaction(&self, producer_id: i64) -> bool {
         self.log.lock().state.has_open_transaction(producer_id)
+    }
+    /// Every producer that is known here.
+    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+        self.log.lock().state.active_producers()
     }
     pub(super) fn note_undecided(&self, log: &Log) {
         let first = log.state.first_undecided().unwrap_or(i64::MAX);

@@ -19,6 +19,7 @@ mod records;
 mod replicas;
 mod telemetry;
 mod topics;
+mod transactions;
 
 /// A scenario, ready to be run against both brokers.
 pub type Scenario =
@@ -48,5 +49,6 @@ scenarios! {
     replicas: elections, reassignments, moves_between_directories, quorum, features, unregistration;
     loggers: levels, refused_levels;
     telemetry: client_metrics;
+    transactions: lives, refusals, offsets, descriptions;
     cluster: versions, description, log_directories, coordinators, unknown_requests;
 }

@@ -238,20 +238,18 @@ pub(super) const ROWS: &[Definition] = &[
         "transaction.max.timeout.ms",
         Int,
         "900000",
-        "The longest transaction time-out.",
+        "The longest time-out of a transaction that a producer may ask for, in milliseconds.",
     )
     .high()
-    .at_least(1)
-    .no_effect(),
+    .at_least(1),
     broker(
         "transactional.id.expiration.ms",
         Int,
         "604800000",
-        "Milliseconds after which a silent transactional id is forgotten.",
+        "Milliseconds after which a transactional id that nothing happened to is forgotten.",
     )
     .high()
-    .at_least(1)
-    .no_effect(),
+    .at_least(1),
     broker(
         "transaction.abort.timed.out.transaction.cleanup.interval.ms",
         Int,
@@ -268,8 +266,7 @@ pub(super) const ROWS: &[Definition] = &[
         "Milliseconds between looks for expired transactional ids.",
     )
     .low()
-    .at_least(1)
-    .no_effect(),
+    .at_least(1),
     broker(
         "transaction.partition.verification.enable",
         Bool,

@@ -38,6 +38,7 @@ import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
 import org.apache.kafka.clients.admin.ScramCredentialInfo;
 import org.apache.kafka.clients.admin.ScramMechanism;
 import org.apache.kafka.clients.admin.UpdateFeaturesOptions;
+import org.apache.kafka.clients.admin.TransactionState;
 import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.ElectionType;
@@ -60,6 +61,7 @@ import org.apache.kafka.common.errors.InvalidUpdateVersionException;
 import org.apache.kafka.common.errors.LogDirNotFoundException;
 import org.apache.kafka.common.errors.NoReassignmentInProgressException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.errors.TransactionalIdNotFoundException;
 import org.apache.kafka.common.errors.UnsupportedVersionException;
 import org.apache.kafka.common.metrics.Gauge;
 import org.apache.kafka.common.metrics.KafkaMetric;
@@ -92,6 +94,7 @@ final class AdminMethodChecks {
         checks.add("sets_the_levels_of_loggers", this::loggers);
         checks.add("pushes_its_own_metrics_when_they_are_subscribed_to", this::telemetry);
         checks.add("removes_members_from_a_group", this::members);
+        checks.add("looks_at_transactions_and_fences_their_producers", this::transactions);
         checks.add("says_at_once_what_the_broker_does_not_do", this::unsupported);
         checks.add("calls_every_method_of_the_admin_client", this::everyMethod);
     }
@@ -117,6 +120,7 @@ final class AdminMethodChecks {
         loggers();
         telemetry();
         members();
+        transactions();
         unsupported();
         Set<String> methods = Arrays.stream(Admin.class.getMethods())
                 .filter(method -> !Modifier.isStatic(method.getModifiers()))
@@ -281,6 +285,26 @@ final class AdminMethodChecks {
         expect(UnsupportedVersionException.class, action);
     }
 
+    /** {@link TransactionChecks} has those that are open; here is each method once. */
+    private void transactions() throws Exception {
+        TopicPartition partition = new TopicPartition(fixture.create(1), 0);
+        String id = unique("x");
+        expect(TransactionalIdNotFoundException.class,
+                () -> admin.describeTransactions(List.of(id)).description(id).get());
+        admin.fenceProducers(List.of(id)).all().get();
+        equal(admin.describeTransactions(List.of(id)).description(id).get().state(), TransactionState.EMPTY, "state");
+        that(admin.listTransactions().all().get().stream().anyMatch(t -> t.transactionalId().equals(id)), "listed");
+        long epoch = admin.fenceProducers(List.of(id)).epochId(id).get();
+        equal(epoch, 1L, "epoch");
+        admin.forceTerminateTransaction(id).result().get();
+        equal(admin.describeTransactions(List.of(id)).description(id).get().producerEpoch(), 2, "epoch");
+        that(admin.describeProducers(List.of(partition)).partitionResult(partition).get().activeProducers().isEmpty(),
+                "nobody has written");
+        admin.abortTransaction(new AbortTransactionSpec(partition, 7, (short) 1, 0)).all().get();
+        var marked = admin.describeProducers(List.of(partition)).partitionResult(partition).get().activeProducers();
+        equal(marked.get(0).producerId(), 7L, "whom the marker is of");
+    }
+
     @SuppressWarnings("deprecation")
     private void unsupported() throws Exception {
         TopicPartition partition = new TopicPartition(fixture.create(1), 0);
@@ -302,13 +326,6 @@ final class AdminMethodChecks {
         refused(() -> admin.alterClientQuotas(List.of(new ClientQuotaAlteration(
                 new ClientQuotaEntity(Map.of(ClientQuotaEntity.USER, "a")),
                 List.of(new ClientQuotaAlteration.Op("producer_byte_rate", 1.0))))).all().get());
-
-        refused(() -> admin.listTransactions().all().get());
-        refused(() -> admin.describeTransactions(List.of("t")).all().get());
-        refused(() -> admin.describeProducers(List.of(partition)).all().get());
-        refused(() -> admin.abortTransaction(new AbortTransactionSpec(partition, 1, (short) 1, 1)).all().get());
-        refused(() -> admin.fenceProducers(List.of("t")).all().get());
-        refused(() -> admin.forceTerminateTransaction("t").result().get());
 
         refused(() -> admin.describeShareGroups(List.of("g")).all().get());
         refused(() -> admin.listShareGroupOffsets(Map.of("g", new ListShareGroupOffsetsSpec()))

@@ -19,7 +19,6 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
-import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InvalidTimestampException;
 import org.apache.kafka.common.errors.InvalidTopicException;
@@ -42,7 +41,6 @@ final class DataChecks {
         checks.add("stamps_records_with_the_append_time_where_a_topic_says_so", this::appendTime);
         checks.add("accepts_large_messages_and_refuses_too_large_ones", this::large);
         checks.add("reports_unknown_topics_and_bad_requests", this::unknown);
-        checks.add("tells_a_transactional_producer_at_once_that_it_is_not_supported", this::transactional);
         checks.add("produces_without_waiting_for_acknowledgements", this::acks);
     }
 
@@ -174,16 +172,6 @@ final class DataChecks {
             TopicPartition missing = new TopicPartition(Checks.unique("missing"), 0);
             expect(TimeoutException.class, () -> consumer.endOffsets(List.of(missing)));
         }
-    }
-
-    private void transactional() throws Exception {
-        try (var producer = fixture.producer("transactional.id", Checks.unique("x"))) {
-            producer.initTransactions();
-        } catch (KafkaException error) {
-            that(error.getMessage().contains("transactions are not supported by this broker"), error.toString());
-            return;
-        }
-        throw new AssertionError("transactions are not supported, and were begun");
     }
 
     private void acks() throws Exception {

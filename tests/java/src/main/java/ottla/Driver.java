@@ -15,6 +15,7 @@ public final class Driver {
         new DataChecks(fixture).addTo(checks);
         new GroupChecks(fixture).addTo(checks);
         new RestartChecks(fixture).addTo(checks);
+        new TransactionChecks(fixture).addTo(checks);
         checks.run(Arrays.asList(args).subList(1, args.length));
         // Clients of a broker that is gone must not keep the process.
         System.exit(0);
