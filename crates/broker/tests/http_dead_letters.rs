@@ -155,6 +155,7 @@ async fn every_answer_is_as_described() {
     deleting(&api).await;
     settings(&api).await;
     nacking(&api).await;
+    state(&api).await;
     let all: BTreeSet<String> = api.described["paths"]
         .as_object()
         .unwrap()
@@ -165,6 +166,21 @@ async fn every_answer_is_as_described() {
         })
         .collect();
     assert_eq!(*api.asked.borrow(), all);
+}
+
+async fn state(api: &Api) {
+    let saving = json!({"name": "one"});
+    let saved = api.ask("POST", "/v1/snapshots", "/v1/snapshots", saving.clone());
+    assert_eq!(saved.await.status, 201);
+    let again = api.ask("POST", "/v1/snapshots", "/v1/snapshots", saving);
+    assert_eq!(again.await.status, 409);
+    let all = api.get("/v1/snapshots", "/v1/snapshots").await.json();
+    assert_eq!(all["snapshots"][0]["name"], "one");
+    let one = ("/v1/snapshots/{name}", "/v1/snapshots/one");
+    assert_eq!(api.ask("DELETE", one.0, one.1, Value::Null).await.status, 200);
+    assert_eq!(api.ask("DELETE", one.0, one.1, Value::Null).await.status, 404);
+    let reset = api.ask("POST", "/v1/reset", "/v1/reset", json!({}));
+    assert_eq!(reset.await.status, 200);
 }
 
 async fn looking(api: &Api) {
