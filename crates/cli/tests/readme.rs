@@ -68,7 +68,7 @@ fn the_commands_of_the_readme_print_what_it_says() {
     );
     // The README's broker has the default port; here one that is free. Its banner says that it is ready.
     let serve = format!(
-        "mkfifo banner.$$ && {{ ottla serve --port {port} --http-port 0 2>banner.$$ & }} && head -n 1 banner.$$ >/dev/null && rm banner.$$"
+        "mkfifo banner.$$ && {{ ottla serve --port {port} --http-port 0 >/dev/null 2>banner.$$ & }} && head -n 1 banner.$$ >/dev/null && rm banner.$$"
     );
     script.push_str(&format!("{serve}\n"));
     for (command, _) in &steps {
