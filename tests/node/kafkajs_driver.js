@@ -257,6 +257,76 @@ async function produces_idempotently() {
   });
 }
 
+const transactional = (transactionalId, action) =>
+  withProducer({ transactionalId, idempotent: true, maxInFlightRequests: 1 }, action);
+
+/** The values of what is committed in a topic: kafkajs reads nothing else unless told to. */
+async function committed(topic, count, options = {}) {
+  const member = await join(topic, unique("g"), options);
+  await until(() => member.messages.length >= count, `${count} messages`);
+  await member.consumer.disconnect();
+  return numbers(member);
+}
+
+async function commits_and_aborts_transactions() {
+  const topic = await create(2);
+  await transactional(unique("x"), async (producer) => {
+    for (const round of range(0, 10)) {
+      const transaction = await producer.transaction();
+      await transaction.send({ topic, messages: range(10 * round, 10 * round + 10).map((i) => message(i, 2)) });
+      await (round % 2 ? transaction.abort() : transaction.commit());
+    }
+  });
+  assert.deepEqual(await committed(topic, 50), range(0, 100).filter((i) => Math.floor(i / 10) % 2 === 0));
+  assert.equal((await committed(topic, 100, { readUncommitted: true })).length, 100);
+}
+
+async function copies_exactly_once() {
+  const [source, target] = [await create(1), await create(1)];
+  await fill(source, 60, 1);
+  const [consumerGroupId, transactionalId] = [unique("copy"), unique("x")];
+  const reader = await join(source, unique("g"));
+  await until(() => reader.messages.length === 60, "60 messages");
+  await reader.consumer.disconnect();
+  const position = async () =>
+    Math.max(0, Number((await admin.fetchOffsets({ groupId: consumerGroupId, topics: [source] }))[0].partitions[0].offset));
+  let rounds = 0;
+  for (let done = false; !done; rounds += 1) {
+    // Each a new instance, as after a crash.
+    await transactional(transactionalId, async (producer) => {
+      const transaction = await producer.transaction();
+      const from = await position();
+      const messages = reader.messages.slice(from, from + 20).map(({ value }) => ({ value }));
+      await transaction.send({ topic: target, messages });
+      const offset = String(from + messages.length);
+      const topics = [{ topic: source, partitions: [{ partition: 0, offset }] }];
+      await transaction.sendOffsets({ consumerGroupId, topics });
+      // Every other one is left open: the next instance aborts it.
+      if (rounds % 2) {
+        await transaction.commit();
+        done = (await position()) === 60;
+      }
+    });
+  }
+  assert.equal(rounds, 6);
+  assert.deepEqual(await committed(target, 60), range(0, 60));
+}
+
+async function fences_the_producer_before() {
+  const [topic, transactionalId] = [await create(1), unique("x")];
+  await transactional(transactionalId, async (zombie) => {
+    const late = await zombie.transaction();
+    await late.send({ topic, messages: [{ value: "1" }] });
+    await transactional(transactionalId, async (heir) => {
+      const transaction = await heir.transaction();
+      await transaction.send({ topic, messages: [{ value: "2" }] });
+      await assert.rejects(late.commit(), ({ type }) => ["PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH"].includes(type));
+      await transaction.commit();
+    });
+  });
+  assert.deepEqual(await committed(topic, 1), [2]);
+}
+
 const goesOnOver = async (how) => {
   const topic = await create(2);
   const member = await join(topic, unique("restart"));
@@ -302,6 +372,9 @@ async function goes_on_over_sigterm_and_restart() {
     deletes_records,
     accepts_large_messages_and_refuses_too_large_ones,
     produces_idempotently,
+    commits_and_aborts_transactions,
+    copies_exactly_once,
+    fences_the_producer_before,
     goes_on_over_sigkill_and_restart,
     goes_on_over_sigterm_and_restart,
   ]);

@@ -3,11 +3,12 @@
 import asyncio
 import sys
 import time
+from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import CommitFailedError, MessageSizeTooLargeError, TopicAlreadyExistsError
+from aiokafka.errors import CommitFailedError, MessageSizeTooLargeError, ProducerFenced, TopicAlreadyExistsError
 from aiokafka.structs import OffsetAndMetadata
 
 from checks import equal, failed, passed, restart_broker, unique
@@ -275,6 +276,84 @@ async def accepts_large_messages_and_refuses_too_large_ones():
         equal(len((await read(c, 1))[0].value), 1_000_000)
 
 
+@asynccontextmanager
+async def transactional(transactional_id):
+    p = producer(transactional_id=transactional_id)
+    await p.start()
+    try:
+        yield p
+    finally:
+        await p.stop()
+
+
+async def committed(topic, count):
+    async with consumer(topic, isolation_level="read_committed") as c:
+        return sorted(int(m.value) for m in await read(c, count))
+
+
+async def commits_and_aborts_transactions():
+    topic = await create(2)
+    async with transactional(unique("x")) as p:
+        for r in range(10):
+            await p.begin_transaction()
+            for i in range(10):
+                await p.send_and_wait(topic, str(10 * r + i).encode(), partition=i % 2)
+            await (p.abort_transaction() if r % 2 else p.commit_transaction())
+    equal(await committed(topic, 50), [i for i in range(100) if i // 10 % 2 == 0])
+    async with consumer(topic) as c:
+        equal(len(await read(c, 100)), 100, "with what was aborted")
+
+
+async def copies_exactly_once():
+    source, target = await create(2), await create(2)
+    await fill(source, 120, 2)
+    group, transactional_id = unique("copy"), unique("x")
+    copied = rounds = 0
+    while copied < 120:
+        # Each a new instance, as after a crash.
+        lives = True
+        async with (
+            transactional(transactional_id) as p,
+            consumer(source, group_id=group, isolation_level="read_committed") as c,
+        ):
+            while lives and copied < 120:
+                batches = await c.getmany(timeout_ms=200, max_records=20)
+                messages = [m for batch in batches.values() for m in batch]
+                if not messages:
+                    continue
+                await p.begin_transaction()
+                for m in messages:
+                    await p.send_and_wait(target, m.value, partition=m.partition)
+                ends = {partition: batch[-1].offset + 1 for partition, batch in batches.items()}
+                await p.send_offsets_to_transaction(ends, group)
+                rounds += 1
+                if rounds % 3:
+                    await p.commit_transaction()
+                    copied += len(messages)
+                else:
+                    # Left open: the next instance aborts it.
+                    lives = False
+    equal(await committed(target, 120), list(range(120)), "each once")
+
+
+async def fences_the_producer_before():
+    topic, transactional_id = await create(1), unique("x")
+    async with transactional(transactional_id) as zombie:
+        await zombie.begin_transaction()
+        await zombie.send_and_wait(topic, b"1")
+        async with transactional(transactional_id) as heir:
+            await heir.begin_transaction()
+            await heir.send_and_wait(topic, b"2")
+            try:
+                await zombie.commit_transaction()
+            except ProducerFenced:
+                pass
+            else:
+                raise AssertionError("committed")
+            await heir.commit_transaction()
+    equal(await committed(topic, 1), [2])
+
+
 async def goes_on_over(how):
     topic = await create(2)
     group = unique("restart")
@@ -343,6 +422,9 @@ async def main():
         commits_and_resumes,
         alters_and_describes_configs,
         accepts_large_messages_and_refuses_too_large_ones,
+        commits_and_aborts_transactions,
+        copies_exactly_once,
+        fences_the_producer_before,
         goes_on_over_sigkill_and_restart,
         goes_on_over_sigterm_and_restart,
     ):

@@ -517,6 +517,10 @@ func main() {
 		{"lists_offsets_and_deletes_records", offsetsAndRecords},
 		{"accepts_large_messages_and_refuses_too_large_ones", large},
 		{"reports_unknown_topics_and_bad_requests", unknown},
+		{"commits_and_aborts_transactions", commitsAndAborts},
+		{"copies_exactly_once", copies},
+		{"fences_the_producer_before", fences},
+		{"looks_at_transactions", looksAtTransactions},
 		{"goes_on_over_sigkill_and_restart", goesOnOver("kill")},
 		{"goes_on_over_sigterm_and_restart", goesOnOver("terminate")},
 	})

@@ -64,7 +64,11 @@ func fill(topic string, count, partitions int) {
 }
 
 func read(topic string, partition int32, offset int64, count int) []*sarama.ConsumerMessage {
-	consumer := Get(sarama.NewConsumer(brokers, config()))
+	return readAs(config(), topic, partition, offset, count)
+}
+
+func readAs(c *sarama.Config, topic string, partition int32, offset int64, count int) []*sarama.ConsumerMessage {
+	consumer := Get(sarama.NewConsumer(brokers, c))
 	defer consumer.Close()
 	part := Get(consumer.ConsumePartition(topic, partition, offset))
 	defer part.Close()
@@ -529,6 +533,9 @@ func main() {
 		{"deletes_records", records},
 		{"accepts_large_messages_and_refuses_too_large_ones", large},
 		{"speaks_the_older_versions_of_the_protocol", oldVersions},
+		{"commits_and_aborts_transactions", commitsAndAborts},
+		{"copies_exactly_once", copies},
+		{"fences_the_producer_before", fences},
 		{"goes_on_over_sigkill_and_restart", goesOnOver("kill")},
 		{"goes_on_over_sigterm_and_restart", goesOnOver("terminate")},
 	})

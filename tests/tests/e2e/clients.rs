@@ -110,6 +110,10 @@ client!(
         lists_offsets_and_deletes_records,
         accepts_large_messages_and_refuses_too_large_ones,
         reports_unknown_topics_and_bad_requests,
+        commits_and_aborts_transactions,
+        copies_exactly_once,
+        fences_the_producer_before,
+        looks_at_transactions,
         goes_on_over_sigkill_and_restart,
         goes_on_over_sigterm_and_restart,
     ]
@@ -131,6 +135,9 @@ client!(
         deletes_records,
         accepts_large_messages_and_refuses_too_large_ones,
         speaks_the_older_versions_of_the_protocol,
+        commits_and_aborts_transactions,
+        copies_exactly_once,
+        fences_the_producer_before,
         goes_on_over_sigkill_and_restart,
         goes_on_over_sigterm_and_restart,
     ]
@@ -151,6 +158,9 @@ client!(
         deletes_records,
         accepts_large_messages_and_refuses_too_large_ones,
         produces_idempotently,
+        commits_and_aborts_transactions,
+        copies_exactly_once,
+        fences_the_producer_before,
         goes_on_over_sigkill_and_restart,
         goes_on_over_sigterm_and_restart,
     ]
@@ -169,6 +179,9 @@ client!(
         commits_and_resumes,
         alters_and_describes_configs,
         accepts_large_messages_and_refuses_too_large_ones,
+        commits_and_aborts_transactions,
+        copies_exactly_once,
+        fences_the_producer_before,
         goes_on_over_sigkill_and_restart,
         goes_on_over_sigterm_and_restart,
     ]
