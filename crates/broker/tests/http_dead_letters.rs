@@ -177,8 +177,14 @@ async fn state(api: &Api) {
     let all = api.get("/v1/snapshots", "/v1/snapshots").await.json();
     assert_eq!(all["snapshots"][0]["name"], "one");
     let one = ("/v1/snapshots/{name}", "/v1/snapshots/one");
-    assert_eq!(api.ask("DELETE", one.0, one.1, Value::Null).await.status, 200);
-    assert_eq!(api.ask("DELETE", one.0, one.1, Value::Null).await.status, 404);
+    assert_eq!(
+        api.ask("DELETE", one.0, one.1, Value::Null).await.status,
+        200
+    );
+    assert_eq!(
+        api.ask("DELETE", one.0, one.1, Value::Null).await.status,
+        404
+    );
     let reset = api.ask("POST", "/v1/reset", "/v1/reset", json!({}));
     assert_eq!(reset.await.status, 200);
 }
