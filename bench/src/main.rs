@@ -44,6 +44,9 @@ struct Arguments {
     /// The ottla binary
     #[arg(long, default_value = "target/release/ottla")]
     ottla: PathBuf,
+    /// What the image runs
+    #[arg(long, default_value = "image/start.sh")]
+    image_start: PathBuf,
     /// The directory with Apache Kafka's jars
     #[arg(long, default_value = ".cache/java/libs")]
     kafka_jars: PathBuf,
@@ -163,6 +166,7 @@ fn programs(arguments: &Arguments, targets: &[Target]) -> Result<Programs> {
             true => here(&arguments.kafka_jars)?,
             false => arguments.kafka_jars.clone(),
         },
+        image_start: here(&arguments.image_start)?,
         scratch: here(&arguments.scratch)?,
     })
 }

@@ -46,6 +46,8 @@ pub struct Programs {
     pub ottla: PathBuf,
     /// The directory with Apache Kafka's jars.
     pub kafka_jars: PathBuf,
+    /// The start command of Ottla's image.
+    pub image_start: PathBuf,
     /// Where data directories are made; the device that is measured.
     pub scratch: PathBuf,
 }
@@ -66,18 +68,42 @@ impl Server {
         let data = TempDir::new_in(&programs.scratch)?;
         let port = free_port()?;
         let address = format!("127.0.0.1:{port}");
-        let log = std::fs::File::create(data.path().join("output.log"))?;
-        let mut command = match target {
+        let command = match target {
             Target::Ottla => ottla(programs, port, data.path()),
             Target::Kafka | Target::KafkaFsync => {
                 kafka(programs, port, data.path(), target == Target::KafkaFsync)?
             }
         };
+        Server::run(command, data, address, Instant::now()).await
+    }
+
+    /// As [`Server::start`], by what an image does when its container starts: settings come from variables, and Kafka's directory is
+    /// formatted as a part of it.
+    pub async fn start_as_image(target: Target, programs: &Programs) -> Result<Server> {
+        let data = TempDir::new_in(&programs.scratch)?;
+        let port = free_port()?;
+        let address = format!("127.0.0.1:{port}");
+        let started = Instant::now();
+        let command = match target {
+            Target::Ottla => ottla_of_image(programs, port, data.path()),
+            Target::Kafka | Target::KafkaFsync => {
+                kafka(programs, port, data.path(), target == Target::KafkaFsync)?
+            }
+        };
+        Server::run(command, data, address, started).await
+    }
+
+    async fn run(
+        mut command: Command,
+        data: TempDir,
+        address: String,
+        started: Instant,
+    ) -> Result<Server> {
+        let log = std::fs::File::create(data.path().join("output.log"))?;
         command
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
-        let started = Instant::now();
         let child = command
             .spawn()
             .with_context(|| format!("{:?} cannot be run", command.get_program()))?;
@@ -156,7 +182,27 @@ fn ottla(programs: &Programs, port: u16, data: &Path) -> Command {
     command
 }
 
-/// Formats the directory (not measured) and prepares the start, with the heap and the collector of Kafka's own scripts.
+/// What a container of the image runs, with the variables of a compose file.
+fn ottla_of_image(programs: &Programs, port: u16, data: &Path) -> Command {
+    let folder = programs.ottla.parent().unwrap_or(Path::new("."));
+    let path = std::env::var("PATH").unwrap_or_default();
+    let listener = format!("PLAINTEXT://127.0.0.1:{port}");
+    let mut command = Command::new("sh");
+    command
+        .arg(&programs.image_start)
+        .env("PATH", format!("{}:{path}", folder.display()))
+        .env("OTTLA_ANNOUNCE", "kafka")
+        .env("OTTLA_HTTP_PORT", "0")
+        .env("KAFKA_NODE_ID", "1")
+        .env("KAFKA_PROCESS_ROLES", "broker,controller")
+        .env("KAFKA_LISTENERS", &listener)
+        .env("KAFKA_ADVERTISED_LISTENERS", &listener)
+        .env("KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR", "1")
+        .env("KAFKA_LOG_DIRS", data.join("data"));
+    command
+}
+
+/// Formats the directory (which [`Server::start`] does not measure) and prepares the start, with the heap and the collector of Kafka's own scripts.
 fn kafka(programs: &Programs, port: u16, data: &Path, fsync: bool) -> Result<Command> {
     let controller = free_port()?;
     let flush = if fsync {

@@ -12,6 +12,23 @@ use crate::target::Server;
 const SETTLE: Duration = Duration::from_secs(4);
 const IDLE: Duration = Duration::from_secs(8);
 
+/// Runs the start of an image's container once, without the container: what the engine adds is the same for both.
+pub async fn run_as_image(scene: &Scene) -> Result<Vec<Sample>> {
+    let server = Server::start_as_image(scene.target, &scene.programs).await?;
+    let started_in = server.started_in;
+    tokio::time::sleep(SETTLE).await;
+    let resident = resident_bytes(server.pid())?;
+    server.stop()?;
+    Ok(vec![
+        lower(
+            "start to first answer",
+            "ms",
+            started_in.as_secs_f64() * 1e3,
+        ),
+        lower("resident, idle", "MB", resident as f64 / 1e6),
+    ])
+}
+
 /// Runs it once.
 pub async fn run(scene: &Scene) -> Result<Vec<Sample>> {
     let server = Server::start(scene.target, &scene.programs).await?;

@@ -129,6 +129,8 @@ impl Meter {
 pub enum Measurement {
     /// Start, idle, stop.
     Life,
+    /// The start by what an image runs.
+    LifeAsImage,
     /// librdkafka writes, then reads.
     Librdkafka(librdkafka::Load),
     /// Prebuilt batches over connections of our own, written and read.
@@ -144,7 +146,10 @@ pub enum Measurement {
 impl Measurement {
     /// Every measurement, by name.
     pub fn all() -> Vec<(String, Measurement)> {
-        let mut all = vec![("life".into(), Measurement::Life)];
+        let mut all = vec![
+            ("life".into(), Measurement::Life),
+            ("image".into(), Measurement::LifeAsImage),
+        ];
         all.extend(
             librdkafka::LOADS
                 .iter()
@@ -164,6 +169,7 @@ impl Measurement {
     pub async fn run(self, scene: &Scene) -> Result<Vec<Sample>> {
         match self {
             Measurement::Life => life::run(scene).await,
+            Measurement::LifeAsImage => life::run_as_image(scene).await,
             Measurement::Librdkafka(load) => librdkafka::run(scene, load).await,
             Measurement::Raw => raw::run(scene).await,
             Measurement::Latency => latency::run(scene).await,
