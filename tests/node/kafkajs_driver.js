@@ -1,7 +1,10 @@
 // Checks with kafkajs: kafkajs_driver.js BOOTSTRAP [CHECK...]
 "use strict";
 const assert = require("node:assert/strict");
-const { Kafka, CompressionTypes, ConfigResourceTypes, logLevel } = require("kafkajs");
+const {
+  AclOperationTypes, AclPermissionTypes, AclResourceTypes, CompressionTypes, ConfigResourceTypes, Kafka, logLevel,
+  ResourcePatternTypes,
+} = require("kafkajs");
 const { restartBroker, run, unique, until } = require("./checks");
 
 // 2024-01-01T00:00:00Z
@@ -234,6 +237,54 @@ async function deletes_records() {
   assert.deepEqual([offsets.low, offsets.high], ["25", "40"]);
 }
 
+/** What the other checks do not call of the admin client; a method without a check fails. */
+async function calls_every_method_of_the_admin_client() {
+  const [topic, groupId] = [await create(1), unique("g")];
+  await fill(topic, 10, 1);
+  // In the checks before this one, and by all of them.
+  const called = new Set([
+    "connect", "disconnect", "logger", "events", "createTopics", "deleteTopics", "createPartitions", "listTopics",
+    "fetchTopicMetadata", "describeCluster", "fetchOffsets", "setOffsets", "fetchTopicOffsets",
+    "fetchTopicOffsetsByTimestamp", "describeConfigs", "alterConfigs", "listGroups", "describeGroups", "deleteGroups",
+    "deleteTopicRecords",
+  ]);
+  const own = kafka.admin({ retry: { retries: 0 } });
+  const call = (name, ...args) => {
+    called.add(name);
+    return own[name](...args);
+  };
+  let requests = 0;
+  const stop = call("on", own.events.REQUEST, () => (requests += 1));
+  await own.connect();
+  try {
+    await call("resetOffsets", { groupId, topic, earliest: true });
+    const [{ partitions }] = await own.fetchOffsets({ groupId, topics: [topic] });
+    assert.equal(partitions[0].offset, "-2", "kafkajs commits the number that stands for the beginning");
+    const member = await join(topic, groupId);
+    await until(() => member.messages.length === 10, "all from the beginning");
+    await member.consumer.disconnect();
+    const { controller } = await own.describeCluster();
+    const to = (node) => ({ topics: [{ topic, partitionAssignment: [{ partition: 0, replicas: [node] }] }] });
+    await call("alterPartitionReassignments", to(controller));
+    await assert.rejects(own.alterPartitionReassignments(to(99)));
+    const { topics } = await call("listPartitionReassignments", { topics: [{ topic, partitions: [0] }] });
+    assert.deepEqual(topics, []);
+    const acl = {
+      resourceType: AclResourceTypes.TOPIC, resourceName: "t", resourcePatternType: ResourcePatternTypes.LITERAL,
+      principal: "User:a", host: "*", operation: AclOperationTypes.READ, permissionType: AclPermissionTypes.ALLOW,
+    };
+    const noPart = ({ name, message }) => /not support/i.test(`${name} ${message}`);
+    await assert.rejects(call("createAcls", { acl: [acl] }), noPart);
+    await assert.rejects(call("describeAcls", acl), noPart);
+    await assert.rejects(call("deleteAcls", { filters: [acl] }), noPart);
+    assert(requests > 0, "requests are told of");
+  } finally {
+    stop();
+    await own.disconnect();
+  }
+  assert.deepEqual(Object.keys(own).filter((name) => !called.has(name)), [], "methods without a check");
+}
+
 async function accepts_large_messages_and_refuses_too_large_ones() {
   const topic = await create(1);
   await withProducer({ retry: { retries: 0 } }, async (producer) => {
@@ -372,6 +423,7 @@ async function goes_on_over_sigterm_and_restart() {
     deletes_records,
     accepts_large_messages_and_refuses_too_large_ones,
     produces_idempotently,
+    calls_every_method_of_the_admin_client,
     commits_and_aborts_transactions,
     copies_exactly_once,
     fences_the_producer_before,

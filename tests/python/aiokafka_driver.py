@@ -6,7 +6,7 @@ import time
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import CommitFailedError, MessageSizeTooLargeError, ProducerFenced, TopicAlreadyExistsError
 from aiokafka.structs import OffsetAndMetadata
@@ -276,6 +276,38 @@ async def accepts_large_messages_and_refuses_too_large_ones():
         equal(len((await read(c, 1))[0].value), 1_000_000)
 
 
+async def calls_every_method_of_the_admin_client():
+    """What the other checks do not call of it; a method without a check fails."""
+    topic, group = await create(1), unique("g")
+    await fill(topic, 40)
+    partition = TopicPartition(topic, 0)
+    # In creates_topics_and_describes_them, commits_and_resumes and alters_and_describes_configs.
+    called = {
+        "start", "close", "create_topics", "describe_topics", "list_topics", "describe_cluster", "create_partitions",
+        "delete_topics", "list_consumer_group_offsets", "describe_configs", "alter_configs",
+    }
+
+    async def check(admin):
+        def call(name, *args):
+            called.add(name)
+            return getattr(admin, name)(*args)
+
+        async with consumer(topic, group_id=group) as c:
+            await read(c, 40)
+            equal(await call("find_coordinator", group), (await admin.describe_cluster())["controller_id"])
+            assert (group, "consumer") in [g[:2] for g in await call("list_consumer_groups")]
+            (described,) = await call("describe_consumer_groups", [group])
+            ((error, name, state, _, assignor, members, *_),) = described.groups
+            equal((error, name, state, assignor, len(members)), (0, group, "Stable", "roundrobin", 1))
+        await call("delete_records", {partition: RecordsToDelete(before_offset=25)})
+        async with consumer() as c:
+            equal(await c.beginning_offsets([partition]), {partition: 25})
+
+    await with_admin(check)
+    methods = {name for name in dir(AIOKafkaAdminClient) if not name.startswith("_")}
+    equal(methods - called, set(), "methods without a check")
+
+
 @asynccontextmanager
 async def transactional(transactional_id):
     p = producer(transactional_id=transactional_id)
@@ -422,6 +454,7 @@ async def main():
         commits_and_resumes,
         alters_and_describes_configs,
         accepts_large_messages_and_refuses_too_large_ones,
+        calls_every_method_of_the_admin_client,
         commits_and_aborts_transactions,
         copies_exactly_once,
         fences_the_producer_before,

@@ -8,12 +8,18 @@ from confluent_kafka import (
     OFFSET_END,
     Consumer,
     ConsumerGroupTopicPartitions,
+    ElectionType,
     KafkaError,
     KafkaException,
     Producer,
+    TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
@@ -21,6 +27,11 @@ from confluent_kafka.admin import (
     NewPartitions,
     NewTopic,
     OffsetSpec,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
 )
 
 from checks import equal, restart_broker, run, unique, until
@@ -575,6 +586,62 @@ def goes_on_over(how):
     c.close()
 
 
+def calls_every_method_of_the_admin_client():
+    """What the other checks do not call of it; a method without a check fails."""
+    topic, group = create(2), unique("g")
+    fill(topic, 2, 2)
+    # In the checks of topics, configs, groups, offsets and records. The last two are librdkafka's own, and ask the broker nothing.
+    called = {
+        "create_topics", "list_topics", "create_partitions", "delete_topics", "describe_configs", "alter_configs",
+        "incremental_alter_configs", "list_consumer_groups", "describe_consumer_groups", "delete_consumer_groups",
+        "list_consumer_group_offsets", "alter_consumer_group_offsets", "list_offsets", "delete_records",
+        "poll", "set_sasl_credentials",
+    }
+
+    def call(name, *args, **options):
+        called.add(name)
+        return getattr(admin, name)(*args, request_timeout=20, **options)
+
+    cluster = call("describe_cluster", include_authorized_operations=True).result()
+    equal([f"{node.host}:{node.port}" for node in cluster.nodes], [BOOTSTRAP])
+    equal(cluster.controller.id, cluster.nodes[0].id)
+    assert AclOperation.ALTER in cluster.authorized_operations, cluster.authorized_operations
+    called.update(["cluster_id", "list_groups"])
+    equal(admin.cluster_id(timeout=20), cluster.cluster_id)
+    missing = unique("missing")
+    described = call("describe_topics", TopicCollection([topic, missing]), include_authorized_operations=True)
+    equal([(p.id, p.leader.id, len(p.isr)) for p in described[topic].result().partitions], [(0, 1, 1), (1, 1, 1)])
+    assert AclOperation.DELETE in described[topic].result().authorized_operations
+    expect_error(KafkaError.UNKNOWN_TOPIC_OR_PART, described[missing].result)
+    c = consumer(group)
+    c.subscribe([topic])
+    read(c, 2)
+    (listed,) = [g for g in admin.list_groups(timeout=20) if g.id == group]
+    equal((listed.state, listed.protocol_type, len(listed.members)), ("Stable", "consumer", 1))
+    c.close()
+    partition = TopicPartition(topic, 0)
+    called.add("elect_leaders")
+    (elected,) = admin.elect_leaders(ElectionType.PREFERRED, [partition]).result().values()
+    equal(elected.code(), KafkaError.ELECTION_NOT_NEEDED)
+
+    acl = AclBinding(
+        ResourceType.TOPIC, "t", ResourcePatternType.LITERAL, "User:a", "*", AclOperation.READ, AclPermissionType.ALLOW
+    )
+    every = AclBindingFilter(
+        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+    )
+    unsupported = KafkaError._UNSUPPORTED_FEATURE
+    expect_error(unsupported, call("create_acls", [acl])[acl].result)
+    expect_error(unsupported, call("describe_acls", every).result)
+    expect_error(unsupported, call("delete_acls", [every])[every].result)
+    expect_error(unsupported, call("describe_user_scram_credentials").result)
+    scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
+    upsertion = UserScramCredentialUpsertion("a", scram, b"secret", b"salt")
+    expect_error(unsupported, call("alter_user_scram_credentials", [upsertion])["a"].result)
+    methods = {name for name in dir(AdminClient) if not name.startswith("_")}
+    equal(methods - called, set(), "methods without a check")
+
+
 def transactional(transactional_id):
     p = producer(transactional_id=transactional_id)
     p.init_transactions(30)
@@ -677,6 +744,7 @@ run([
     deletes_records,
     accepts_large_messages_and_refuses_too_large_ones,
     reports_unknown_topics_and_bad_requests,
+    calls_every_method_of_the_admin_client,
     commits_and_aborts_transactions,
     copies_exactly_once,
     fences_the_producer_before,

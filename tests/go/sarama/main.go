@@ -533,6 +533,7 @@ func main() {
 		{"deletes_records", records},
 		{"accepts_large_messages_and_refuses_too_large_ones", large},
 		{"speaks_the_older_versions_of_the_protocol", oldVersions},
+		{"calls_every_method_of_the_admin_client", everyAdminMethod},
 		{"commits_and_aborts_transactions", commitsAndAborts},
 		{"copies_exactly_once", copies},
 		{"fences_the_producer_before", fences},

@@ -335,6 +335,51 @@ async fn rdkafka_administers_topics() {
 }
 
 #[tokio::test]
+async fn rdkafka_deletes_records_and_groups() {
+    let broker = Broker::start();
+    let admin = admin(&broker);
+    let options = AdminOptions::new();
+    let topic = create(&broker, 1).await;
+    fill(&broker, &topic, 40, 1).await;
+    let mut before = TopicPartitionList::new();
+    before
+        .add_partition_offset(&topic, 0, Offset::Offset(25))
+        .expect("an offset");
+    let deleted = admin
+        .delete_records(&before, &options)
+        .await
+        .expect("answered");
+    assert_eq!(deleted.elements()[0].offset(), Offset::Offset(25));
+    let group = unique("g");
+    let member = consumer(&broker, &group);
+    member.subscribe(&[&topic]).expect("subscribed");
+    assert_eq!(number(&read(&member, 15)[0]), 25);
+    member
+        .commit_consumer_state(CommitMode::Sync)
+        .expect("committed");
+
+    let refused = admin
+        .delete_groups(&[&group], &options)
+        .await
+        .expect("answered");
+    assert_eq!(
+        refused,
+        [Err((group.clone(), RDKafkaErrorCode::NonEmptyGroup))]
+    );
+    drop(member);
+    let deleted = admin
+        .delete_groups(&[&group], &options)
+        .await
+        .expect("answered");
+    assert_eq!(deleted, [Ok(group.clone())]);
+    let again = admin
+        .delete_groups(&[&group], &options)
+        .await
+        .expect("answered");
+    assert_eq!(again, [Err((group, RDKafkaErrorCode::GroupIdNotFound))]);
+}
+
+#[tokio::test]
 async fn rdkafka_is_told_of_a_message_that_is_too_large() {
     let broker = Broker::start();
     let topic = create(&broker, 1).await;

@@ -16,6 +16,7 @@ public final class Driver {
         new GroupChecks(fixture).addTo(checks);
         new RestartChecks(fixture).addTo(checks);
         new TransactionChecks(fixture).addTo(checks);
+        new InterfaceChecks(fixture).addTo(checks);
         checks.run(Arrays.asList(args).subList(1, args.length));
         // Clients of a broker that is gone must not keep the process.
         System.exit(0);
