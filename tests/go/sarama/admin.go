@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"time"
 
 	"github.com/IBM/sarama"
 
@@ -29,9 +28,7 @@ func everyAdminMethod() {
 	}
 	for name, check := range adminMethods(a, topic) {
 		called[name] = true
-		began := time.Now()
 		check()
-		That(time.Since(began) < 20*time.Second, name+" waits for an answer that does not come")
 	}
 	methods := reflect.TypeFor[sarama.ClusterAdmin]()
 	for i := range methods.NumMethod() {
