@@ -156,16 +156,18 @@ impl Appends<'_> {
                 Refusal::new(error, error.to_string())
             })?;
         let records = request.records.unwrap_or_default();
+        // Asked before anything else of the batch, as in Kafka.
+        let is_transactional = BatchHeader::parse(&records).is_ok_and(|h| h.is_transactional());
+        if is_transactional && self.transactional_id.is_none() {
+            return Err(BatchRefusal::of_request(
+                ResponseError::TransactionalIdAuthorizationFailed,
+                "a transactional batch needs the transactional id in its request",
+            ));
+        }
         let rules = broker.topics.config(topic);
         let append = AppendContext::at(self.now_ms);
         produce_check::check(self.ctx.version, &records, &rules, self.now_ms)
             .and_then(|header| {
-                if header.is_transactional() && self.transactional_id.is_none() {
-                    return Err(BatchRefusal::of_request(
-                        ResponseError::TransactionalIdAuthorizationFailed,
-                        "a transactional batch needs the transactional id in its request",
-                    ));
-                }
                 // Later batches of a transaction meet a partition that knows of it.
                 if header.is_transactional() && !partition.has_open_transaction(header.producer_id)
                 {
