@@ -49,6 +49,6 @@ scenarios! {
     replicas: elections, reassignments, moves_between_directories, quorum, features, unregistration;
     loggers: levels, refused_levels;
     telemetry: client_metrics;
-    transactions: lives, refusals, offsets, descriptions;
+    transactions: lives, refusals, offsets, descriptions, markers;
     cluster: versions, description, log_directories, coordinators, unknown_requests;
 }

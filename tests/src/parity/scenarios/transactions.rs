@@ -9,11 +9,14 @@ use kafka_protocol::messages::offset_fetch_request::{
 use kafka_protocol::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
+use kafka_protocol::messages::write_txn_markers_request::{
+    WritableTxnMarker, WritableTxnMarkerTopic,
+};
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, DescribeProducersRequest,
     DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest,
     InitProducerIdRequest, ListOffsetsRequest, ListTransactionsRequest, OffsetFetchRequest,
-    ProduceRequest, ProducerId, TransactionalId, TxnOffsetCommitRequest,
+    ProduceRequest, ProducerId, TransactionalId, TxnOffsetCommitRequest, WriteTxnMarkersRequest,
 };
 
 use crate::parity::batch::Batch;
@@ -469,5 +472,42 @@ pub async fn descriptions(both: &mut Both) -> anyhow::Result<()> {
         .await;
     both.eventually::<DescribeTransactionsRequest>("when it has ended", 0, describe)
         .await;
+    Ok(())
+}
+
+/// Markers as `kafka-transactions.sh abort` sends them, behind the coordinator.
+pub async fn markers(both: &mut Both) -> anyhow::Result<()> {
+    let topic = both.topic("t", 1, KEPT_TOGETHER).await?;
+    let name = start(both).await?;
+    let write = |side: &Side, epoch: i16, commit: bool| {
+        let topic = WritableTxnMarkerTopic::default()
+            .with_name(topic_name(&topic))
+            .with_partition_indexes(vec![0, 9]);
+        WriteTxnMarkersRequest::default().with_markers(vec![
+            WritableTxnMarker::default()
+                .with_producer_id(producer_id(side))
+                .with_producer_epoch(epoch)
+                .with_transaction_result(commit)
+                .with_topics(vec![topic]),
+        ])
+    };
+    for (sequence, commit) in [(0, false), (1, true)] {
+        both.eventually::<AddPartitionsToTxnRequest>("add", 3, |side| {
+            add(side, 3, &name, &topic, &[0])
+        })
+        .await;
+        both.call::<ProduceRequest>("produce", 9, |side| batch(side, 9, &name, &topic, sequence))
+            .await;
+        both.call_in_each_version::<WriteTxnMarkersRequest>("an epoch that is over", |side, _| {
+            write(side, -1, commit)
+        })
+        .await;
+        read(both, "while it is open", &topic).await;
+        both.call_in_each_version::<WriteTxnMarkersRequest>("a marker", |side, _| {
+            write(side, side.number("epoch"), commit)
+        })
+        .await;
+        read(both, "when it was ended", &topic).await;
+    }
     Ok(())
 }
