@@ -479,6 +479,18 @@ pub async fn descriptions(both: &mut Both) -> anyhow::Result<()> {
 pub async fn markers(both: &mut Both) -> anyhow::Result<()> {
     let topic = both.topic("t", 1, KEPT_TOGETHER).await?;
     let name = start(both).await?;
+    let pair = both
+        .eventually::<InitProducerIdRequest>("init again", 4, |side| {
+            init(&name, 60_000)
+                .with_producer_id(producer_id(side))
+                .with_producer_epoch(side.number("epoch"))
+        })
+        .await;
+    for (side, answer) in [(&mut both.ottla, pair.ottla), (&mut both.kafka, pair.kafka)] {
+        if let Some(answer) = answer {
+            side.keep("epoch", answer.producer_epoch);
+        }
+    }
     let write = |side: &Side, epoch: i16, commit: bool| {
         let topic = WritableTxnMarkerTopic::default()
             .with_name(topic_name(&topic))
@@ -499,7 +511,7 @@ pub async fn markers(both: &mut Both) -> anyhow::Result<()> {
         both.call::<ProduceRequest>("produce", 9, |side| batch(side, 9, &name, &topic, sequence))
             .await;
         both.call_in_each_version::<WriteTxnMarkersRequest>("an epoch that is over", |side, _| {
-            write(side, -1, commit)
+            write(side, side.number::<i16>("epoch") - 1, commit)
         })
         .await;
         read(both, "while it is open", &topic).await;
