@@ -222,3 +222,19 @@ async fn producer_ids_are_never_given_twice() {
         f.restart();
     }
 }
+
+#[tokio::test]
+async fn a_time_out_that_comes_too_early_is_waited_for() {
+    use ottla_coordinator::transactions::Effects;
+    let fixture = Fixture::new(&[]);
+    let shared = &fixture.service.shared;
+    let mut inner = shared.inner.lock();
+    // The wall clock may stand a millisecond behind the other one, or be set back: nothing ends, and the timer is set again.
+    let effects = Effects {
+        timers: vec![("x".to_owned(), Some(5_000_000))],
+        ..Effects::default()
+    };
+    let carried_out = shared.carry_out_transaction(&mut inner, effects, Vec::new());
+    assert!(carried_out.is_ok_and(|appended| appended.is_empty()));
+    assert_eq!(inner.transactions.next_deadline(), Some(5_000_000));
+}

@@ -19,23 +19,28 @@ impl Shared {
     ///
     /// # Errors
     /// Why a batch, or all of it, was not taken.
-    pub(super) fn carry_out_transaction(
+    pub(crate) fn carry_out_transaction(
         &self,
         inner: &mut Inner,
         effects: Effects,
         batches: Vec<Op>,
     ) -> Result<Vec<Appended>, AppendError> {
+        let ended_in: Vec<String> = effects
+            .endings
+            .iter()
+            .flat_map(|ending| ending.groups.iter().cloned())
+            .collect();
+        // Before anything is changed: if one cannot be read, the producer tries again.
+        for group_id in &ended_in {
+            self.ensure_loaded(inner, group_id)
+                .map_err(|_| AppendError::Refused(UNAVAILABLE))?;
+        }
         let mut ops = batches;
         let count = ops.len();
         let mut groups = GroupEffects::<Ticket>::none();
-        let mut loaded = Vec::new();
         for ending in &effects.endings {
             self.add_markers(ending, &mut ops);
             for group_id in &ending.groups {
-                // Refused, nothing of it is kept; the producer tries again.
-                self.ensure_loaded(inner, group_id)
-                    .map_err(|_| AppendError::Refused(UNAVAILABLE))?;
-                loaded.push(group_id.clone());
                 let (id, outcome) = (ending.producer_id, ending.outcome);
                 inner
                     .machine
@@ -47,23 +52,28 @@ impl Shared {
         let rows = effects.ops.into_iter().chain(groups.ops);
         ops.extend(rows.map(|op| Op::Meta(meta_op(op))));
         ops.extend(watched.ops.drain(..).map(Op::Meta));
-        if ops.is_empty() {
-            return Ok(Vec::new());
-        }
-        match self.store.commit_all(ops) {
+        // A timer may be set again though nothing has changed.
+        let committed = match ops.is_empty() {
+            true => Ok((Vec::new(), inner.last_commit)),
+            false => self
+                .store
+                .commit_all(ops)
+                .map(|(appended, commit)| (appended, Some(commit))),
+        };
+        match committed {
             Ok((mut appended, commit)) => {
-                inner.last_commit = Some(commit);
+                inner.last_commit = commit;
                 for (id, deadline) in effects.timers {
                     inner.transactions.timers.apply(id, deadline);
                 }
-                self.wake_timers(inner);
+                // Wakes the task for those of transactions, too.
                 self.set_timers(inner, groups.timers);
                 self.carry_out(inner, watched);
                 appended.truncate(count);
                 Ok(appended)
             }
             Err(error) => {
-                for group_id in loaded {
+                for group_id in ended_in {
                     self.drop_live(inner, Some(&group_id));
                 }
                 Err(error)

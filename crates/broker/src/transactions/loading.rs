@@ -12,7 +12,7 @@ impl GroupService {
     /// the next request.
     pub fn start_transactions(&self) {
         let mut inner = self.shared.inner.lock();
-        let _ = self.shared.with_transactions(&mut inner, |_, _| ());
+        let _ = self.shared.with_transactions(&mut inner, |_| ());
     }
 }
 
@@ -21,14 +21,14 @@ impl Shared {
     pub(super) fn with_transactions<R>(
         &self,
         inner: &mut Inner,
-        act: impl FnOnce(&mut TransactionCoordinator, &mut Inner) -> R,
+        act: impl FnOnce(&mut TransactionCoordinator) -> R,
     ) -> Result<R, ResponseError> {
         let mut machine = match inner.transactions.machine.take() {
             Some(machine) => machine,
             None => self.load_transactions(inner)?,
         };
         machine.set_limits(limits(&self.settings.current()));
-        let result = act(&mut machine, inner);
+        let result = act(&mut machine);
         inner.transactions.machine = Some(machine);
         Ok(result)
     }

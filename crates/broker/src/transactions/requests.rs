@@ -167,7 +167,7 @@ impl GroupService {
             let mut inner = shared.inner.lock();
             let now = shared.now();
             shared
-                .with_transactions(&mut inner, |machine, _| read(machine, now))
+                .with_transactions(&mut inner, |machine| read(machine, now))
                 .map(|value| (value, inner.last_commit))
         };
         Box::pin(async move {
@@ -218,7 +218,7 @@ impl Shared {
         let mut ids = self.take_producer_ids(inner)?;
         let now = self.now();
         let mut effects = Effects::default();
-        let decided = self.with_transactions(inner, |machine, _| {
+        let decided = self.with_transactions(inner, |machine| {
             let saved = machine.save(transactional_id);
             let result = decide(&mut Deciding {
                 machine,

@@ -36,7 +36,7 @@ impl Shared {
     pub(crate) fn expire_transactional_ids(&self, inner: &mut Inner) {
         let now = self.now();
         let mut effects = Effects::default();
-        let expired = self.with_transactions(inner, |machine, _| {
+        let expired = self.with_transactions(inner, |machine| {
             machine.expire(now.wall_ms, &mut effects);
         });
         if expired.is_ok()
