@@ -1,5 +1,7 @@
 //! OffsetCommit.
 
+use std::sync::Arc;
+
 use ottla_codec::ResponseError;
 use ottla_codec::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
@@ -8,6 +10,7 @@ use ottla_codec::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use ottla_coordinator::groups::{
     OffsetCommitPartition, OffsetCommitRequest as Commit, OffsetResults, PartitionId,
 };
+use ottla_storage::Topic;
 
 use crate::context::RequestContext;
 use crate::groups::fill_in;
@@ -52,23 +55,12 @@ fn existing_partitions(
         let partitions = t.partitions.iter().map(|p| {
             let answer =
                 OffsetCommitResponsePartition::default().with_partition_index(p.partition_index);
-            match topic.filter(|topic| (0..topic.partitions).contains(&p.partition_index)) {
+            let metadata = p.committed_metadata.as_deref();
+            let place = (p.committed_offset, p.committed_leader_epoch);
+            match commit_of(topic, p.partition_index, place, metadata) {
                 None => answer.with_error_code(ResponseError::UnknownTopicOrPartition.code()),
-                Some(topic) => {
-                    commits.push(OffsetCommitPartition {
-                        id: PartitionId {
-                            topic: t.name.to_string(),
-                            partition: p.partition_index,
-                        },
-                        topic_id: *topic.id.as_bytes(),
-                        offset: p.committed_offset,
-                        leader_epoch: p.committed_leader_epoch,
-                        metadata: p
-                            .committed_metadata
-                            .as_deref()
-                            .unwrap_or_default()
-                            .to_owned(),
-                    });
+                Some(commit) => {
+                    commits.push(commit);
                     answer
                 }
             }
@@ -79,6 +71,26 @@ fn existing_partitions(
     });
     let response = OffsetCommitResponse::default().with_topics(answers.collect());
     (response, commits)
+}
+
+/// What is to be kept of a partition, by offset and leader epoch; `None` if there is no such partition.
+pub(super) fn commit_of(
+    topic: Option<&Arc<Topic>>,
+    partition: i32,
+    (offset, leader_epoch): (i64, i32),
+    metadata: Option<&str>,
+) -> Option<OffsetCommitPartition> {
+    let topic = topic.filter(|topic| (0..topic.partitions).contains(&partition))?;
+    Some(OffsetCommitPartition {
+        id: PartitionId {
+            topic: topic.name.to_string(),
+            partition,
+        },
+        topic_id: *topic.id.as_bytes(),
+        offset,
+        leader_epoch,
+        metadata: metadata.unwrap_or_default().to_owned(),
+    })
 }
 
 /// Fills the results in where no error is yet.

@@ -5,10 +5,11 @@ use ottla_codec::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 use ottla_codec::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
-use ottla_coordinator::groups::{OffsetCommitPartition, OffsetCommitRequest, PartitionId};
+use ottla_coordinator::groups::{OffsetCommitPartition, OffsetCommitRequest};
 
 use crate::context::RequestContext;
 use crate::groups::fill_in;
+use crate::handlers::offset_commit::commit_of;
 use crate::reply::Reply;
 use crate::transactions::{asking, refusal_of_write};
 
@@ -67,20 +68,12 @@ fn existing_partitions(
         let partitions = t.partitions.iter().map(|p| {
             let answer =
                 TxnOffsetCommitResponsePartition::default().with_partition_index(p.partition_index);
-            match topic.filter(|topic| (0..topic.partitions).contains(&p.partition_index)) {
+            let metadata = p.committed_metadata.as_deref();
+            let place = (p.committed_offset, p.committed_leader_epoch);
+            match commit_of(topic, p.partition_index, place, metadata) {
                 None => answer.with_error_code(ResponseError::UnknownTopicOrPartition.code()),
-                Some(topic) => {
-                    let metadata = p.committed_metadata.as_deref().unwrap_or_default();
-                    commits.push(OffsetCommitPartition {
-                        id: PartitionId {
-                            topic: t.name.to_string(),
-                            partition: p.partition_index,
-                        },
-                        topic_id: *topic.id.as_bytes(),
-                        offset: p.committed_offset,
-                        leader_epoch: p.committed_leader_epoch,
-                        metadata: metadata.to_owned(),
-                    });
+                Some(commit) => {
+                    commits.push(commit);
                     answer
                 }
             }
