@@ -77,6 +77,15 @@ impl Options {
         self.add(&[name], Argument::Required(value), description)
     }
 
+    /// Where the brokers are, for a tool that must be told.
+    pub fn bootstrap_server(self) -> Options {
+        self.value(
+            "bootstrap-server",
+            "host:port,...",
+            "REQUIRED. Where the brokers are.",
+        )
+    }
+
     /// As [`flag`](Options::flag), for an option of several names.
     pub fn flag_aliases(self, names: &[&'static str], description: &str) -> Options {
         self.add(names, Argument::None, description)

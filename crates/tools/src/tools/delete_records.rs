@@ -22,11 +22,7 @@ pub(super) const TOOL: Tool = Tool {
 
 fn run(args: &[String]) -> Result<(), Stop> {
     let options = Options::new()
-        .value(
-            "bootstrap-server",
-            "host:port,...",
-            "REQUIRED. Where the brokers are.",
-        )
+        .bootstrap_server()
         .value(
             "offset-json-file",
             "file",

@@ -19,11 +19,7 @@ const TYPES: [&str; 4] = ["Classic", "Consumer", "Share", "Streams"];
 
 fn options() -> Options {
     Options::new()
-        .value(
-            "bootstrap-server",
-            "host:port,...",
-            "REQUIRED. Where the brokers are.",
-        )
+        .bootstrap_server()
         .value("command-config", "file", "Properties of the client.")
         .flag("list", "List groups.")
         .value(

@@ -29,11 +29,7 @@ const TIMEOUT_MS: i32 = 30_000;
 
 fn run(args: &[String]) -> Result<(), Stop> {
     let options = Options::new()
-        .value(
-            "bootstrap-server",
-            "host:port,...",
-            "REQUIRED. Where the brokers are.",
-        )
+        .bootstrap_server()
         .value("command-config", "file", "Properties of the client.")
         .value("admin.config", "file", "The old name of --command-config.")
         .value(

@@ -25,11 +25,7 @@ pub(super) const TOOL: Tool = Tool {
 
 fn run(args: &[String]) -> Result<(), Stop> {
     let options = Options::new()
-        .value(
-            "bootstrap-server",
-            "host:port,...",
-            "REQUIRED. Where the brokers are.",
-        )
+        .bootstrap_server()
         .value("command-config", "file", "Properties of the client.")
         .flag("describe", "REQUIRED. Show the directories of brokers.")
         .value(

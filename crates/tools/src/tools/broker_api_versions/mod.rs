@@ -24,13 +24,11 @@ pub(super) const TOOL: Tool = Tool {
 };
 
 fn run(args: &[String]) -> Result<(), Stop> {
-    let options = Options::new()
-        .value(
-            "bootstrap-server",
-            "host:port,...",
-            "REQUIRED. Where the brokers are.",
-        )
-        .value("command-config", "file", "Properties of the client.");
+    let options = Options::new().bootstrap_server().value(
+        "command-config",
+        "file",
+        "Properties of the client.",
+    );
     let parsed = options.parse(args)?;
     parsed.help_or_version("This tool shows which APIs and versions each broker speaks.")?;
     parsed.require(&["bootstrap-server"])?;

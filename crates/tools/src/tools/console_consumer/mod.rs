@@ -40,11 +40,7 @@ const BACKOFF: Duration = Duration::from_millis(500);
 
 fn options() -> Options {
     Options::new()
-        .value(
-            "bootstrap-server",
-            "host:port,...",
-            "REQUIRED. Where the brokers are.",
-        )
+        .bootstrap_server()
         .value("topic", "topic", "The topic.")
         .aliases(
             &["include", "whitelist"],

@@ -33,11 +33,7 @@ const REPORTS: [&str; 4] = [
 
 fn options() -> Options {
     Options::new()
-        .value(
-            "bootstrap-server",
-            "host:port,...",
-            "REQUIRED. Where the brokers are.",
-        )
+        .bootstrap_server()
         .value("command-config", "file", "Properties of the client.")
         .flag("list", "List topics.")
         .flag("describe", "Describe topics and their partitions.")
