@@ -119,7 +119,7 @@ api_table! {
     DescribeProducers = 61, 0..=0, DescribeProducersRequest;
     UnregisterBroker = 64, 0..=0, UnregisterBrokerRequest;
     DescribeTransactions = 65, 0..=0, DescribeTransactionsRequest;
-    ListTransactions = 66, 0..=2, ListTransactionsRequest;
+    ListTransactions = 66, 0..=1, ListTransactionsRequest;
     GetTelemetrySubscriptions = 71, 0..=0, GetTelemetrySubscriptionsRequest;
     PushTelemetry = 72, 0..=0, PushTelemetryRequest;
     ListConfigResources = 74, 0..=1, ListConfigResourcesRequest;

@@ -136,8 +136,5 @@ pub(super) const LIST_TRANSACTIONS: Shape = Shape {
         field("state_filters", Kind::Array(&Kind::String)),
         field("producer_id_filters", Kind::Array(&INT64)),
         field("duration_filter", INT64).since(1),
-        field("transactional_id_pattern", Kind::String)
-            .since(2)
-            .nullable(2),
     ],
 };
