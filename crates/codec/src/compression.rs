@@ -6,6 +6,7 @@ use lz4_flex::frame::{FrameDecoder, FrameEncoder};
 
 mod inflate;
 mod snappy;
+mod zstd_frames;
 
 pub(crate) use inflate::Inflate;
 
@@ -132,7 +133,7 @@ enum Stream<'a> {
     Plain(&'a [u8]),
     Gzip(Box<flate2::bufread::MultiGzDecoder<&'a [u8]>>),
     Lz4(Box<Lz4Frames<'a>>),
-    Zstd(Box<zstd::stream::read::Decoder<'static, &'a [u8]>>),
+    Zstd(Box<zstd_frames::ZstdFrames<'a>>),
 }
 
 /// Snappy's is not among them: its blocks must be had whole.
@@ -141,7 +142,7 @@ fn stream(codec: Compression, input: &[u8], limit: usize) -> std::io::Result<Str
         Compression::None | Compression::Snappy => Stream::Plain(input),
         Compression::Gzip => Stream::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(input))),
         Compression::Lz4 => Stream::Lz4(Box::new(Lz4Frames::new(input))),
-        Compression::Zstd => Stream::Zstd(Box::new(zstd_decoder(input, limit)?)),
+        Compression::Zstd => Stream::Zstd(Box::new(zstd_frames::ZstdFrames::new(input, limit)?)),
     })
 }
 
@@ -199,18 +200,6 @@ impl Read for Lz4Frames<'_> {
         }
         Ok(0)
     }
-}
-
-/// A decoder whose window is held to what the output may be. 8 MiB is the least that RFC 8878 wants of a decoder,
-/// and an encoder that does not know its input's size takes 2 MiB for any.
-fn zstd_decoder(
-    input: &[u8],
-    limit: usize,
-) -> std::io::Result<zstd::stream::read::Decoder<'static, &[u8]>> {
-    let window_log = usize::BITS - limit.saturating_sub(1).leading_zeros();
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
-    decoder.window_log_max(window_log.clamp(23, 27))?;
-    Ok(decoder)
 }
 
 #[cfg(test)]
