@@ -12,8 +12,8 @@ use ottla_codec::control::Outcome;
 use ottla_codec::records::{BatchBuilder, Record};
 use ottla_storage::fs::OsFs;
 use ottla_storage::{
-    AppendContext, Check, Durability, LogConfig, NewTopic, Partition, PartitionState,
-    PartitionStateFactory, Store, StoreOptions, TopicId,
+    AppendContext, Check, CompactionOptions, Durability, LogConfig, NewTopic, Partition,
+    PartitionState, PartitionStateFactory, Store, StoreOptions, TopicId,
 };
 
 struct NoState;
@@ -98,6 +98,7 @@ async fn main() -> anyhow::Result<()> {
             ..LogConfig::default()
         }),
         partition_state: Arc::new(NoState),
+        compaction: CompactionOptions::new(|| 0),
         cluster_id: None,
     };
     let store = Store::open(Arc::new(OsFs), &dir, options)?;

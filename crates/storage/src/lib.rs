@@ -7,6 +7,7 @@ mod block_on;
 mod catalog;
 pub mod check;
 mod checkpoint;
+pub(crate) mod compaction;
 pub mod config;
 mod core;
 #[cfg(test)]
@@ -38,7 +39,9 @@ mod topics;
 mod writer;
 
 pub use check::{CheckReport, Problem};
-pub use config::{CleanupPolicy, Durability, LogConfig, StoreOptions};
+pub use config::{
+    CleanupPolicy, CompactionConfig, CompactionOptions, Durability, LogConfig, StoreOptions,
+};
 pub use error::{AppendError, OpenError, ReadError, StoreError};
 pub use partition::{
     AppendContext, Appended, DataWatcher, FileSlice, Partition, ReadSlice, TimestampOffset,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ottla_codec::batch::TimestampType;
-use ottla_storage::{CleanupPolicy, Durability, LogConfig};
+use ottla_storage::{CleanupPolicy, CompactionConfig, Durability, LogConfig};
 
 use super::definition::list;
 use super::dynamic::ADVERTISED_LISTENERS;
@@ -50,6 +50,7 @@ pub struct Effective {
     pub group_max_size: i32,
     pub log_retention_check_interval_ms: u64,
     pub producer_id_expiration_ms: i32,
+    pub compaction: CompactionConfig,
     /// The longest that a transaction may be open.
     pub transaction_max_timeout_ms: i32,
     /// After how long a transactional id that nothing happened to is forgotten.
@@ -106,6 +107,7 @@ impl Effective {
             group_max_size: layers.get("group.max.size"),
             log_retention_check_interval_ms: layers.get("log.retention.check.interval.ms"),
             producer_id_expiration_ms: layers.get("producer.id.expiration.ms"),
+            compaction: compaction(layers),
             transaction_max_timeout_ms: layers.get("transaction.max.timeout.ms"),
             transactional_id_expiration_ms: layers.get("transactional.id.expiration.ms"),
             transactional_id_check_interval_ms: layers
@@ -141,8 +143,18 @@ fn durability(layers: &Layers) -> Durability {
     }
 }
 
+fn compaction(layers: &Layers) -> CompactionConfig {
+    let bytes: i64 = layers.get("log.cleaner.dedupe.buffer.size");
+    CompactionConfig {
+        enabled: layers.get("log.cleaner.enable"),
+        map_bytes: usize::try_from(bytes).unwrap_or(0),
+        bytes_per_second: layers.get("log.cleaner.io.max.bytes.per.second"),
+        backoff: Duration::from_millis(layers.get("log.cleaner.backoff.ms")),
+    }
+}
+
 /// What is in force for a topic: its own settings over the broker's defaults.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicConfig {
     /// What the log needs.
     pub log: LogConfig,
@@ -172,6 +184,7 @@ impl TopicConfig {
                 .expect("values are checked before they are stored, defaults by a test")
         };
         let size = |name: &'static str| usize::try_from(number(name)).unwrap_or(0);
+        let positive = |name: &'static str| u64::try_from(number(name)).unwrap_or(0);
         let policies = text("cleanup.policy");
         let log = LogConfig {
             segment_bytes: u64::try_from(number("segment.bytes")).unwrap_or(u64::MAX),
@@ -182,6 +195,16 @@ impl TopicConfig {
                 delete: list(&policies).any(|policy| policy == "delete"),
                 compact: list(&policies).any(|policy| policy == "compact"),
             },
+            min_cleanable_dirty_ratio: text("min.cleanable.dirty.ratio")
+                .trim()
+                .parse()
+                .expect("values are checked before they are stored, defaults by a test"),
+            min_compaction_lag_ms: positive("min.compaction.lag.ms"),
+            max_compaction_lag_ms: match positive("max.compaction.lag.ms") {
+                NEVER => u64::MAX,
+                ms => ms,
+            },
+            delete_retention_ms: positive("delete.retention.ms"),
             max_message_bytes: size("max.message.bytes"),
             timestamp_type: match text("message.timestamp.type").as_str() {
                 "LogAppendTime" => TimestampType::LogAppendTime,
@@ -196,6 +219,9 @@ impl TopicConfig {
         }
     }
 }
+
+/// The largest Long, Kafka's word for a lag that no record reaches.
+const NEVER: u64 = i64::MAX as u64;
 
 /// A negative time means without limit.
 fn milliseconds(value: i64) -> Option<u64> {

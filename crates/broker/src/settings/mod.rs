@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use ottla_storage::config::ConfigResolver;
-use ottla_storage::{PartitionStateFactory, StoreOptions};
+use ottla_storage::{CompactionOptions, PartitionStateFactory, StoreOptions};
 use parking_lot::Mutex;
 
 pub(crate) use client_metrics::Subscription;
@@ -262,6 +262,13 @@ impl Settings {
             checkpoint_interval: effective.checkpoint_interval,
             log_config: self.log_config_resolver(),
             partition_state,
+            compaction: CompactionOptions {
+                config: Arc::new({
+                    let settings = self.clone();
+                    move || settings.current().compaction
+                }),
+                now_ms: crate::clock::wall_ms,
+            },
             cluster_id: self.cluster_id(),
         }
     }

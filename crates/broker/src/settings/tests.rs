@@ -146,6 +146,45 @@ fn without_settings_a_topic_has_kafkas_defaults() {
 }
 
 #[test]
+fn compaction_goes_by_a_topics_own_settings_and_the_brokers() {
+    let settings = settings(&[
+        ("log.cleaner.delete.retention.ms", "7"),
+        ("log.cleaner.min.compaction.lag.ms", "8"),
+        ("log.cleaner.max.compaction.lag.ms", "9"),
+        ("log.cleaner.min.cleanable.ratio", "0.25"),
+        ("log.cleaner.enable", "false"),
+        ("log.cleaner.backoff.ms", "250"),
+        ("log.cleaner.dedupe.buffer.size", "2000000"),
+        ("log.cleaner.io.max.bytes.per.second", "1e6"),
+    ])
+    .expect("is valid");
+    let log = settings.topic_config(&Values::new()).log;
+    assert_eq!(log.delete_retention_ms, 7);
+    assert_eq!(log.min_compaction_lag_ms, 8);
+    assert_eq!(log.max_compaction_lag_ms, 9);
+    assert_eq!(log.min_cleanable_dirty_ratio, 0.25);
+    let own = [
+        ("min.cleanable.dirty.ratio", "0.5"),
+        ("delete.retention.ms", "0"),
+    ];
+    let own = Values::from(own.map(|(n, v)| (n.to_owned(), v.to_owned())));
+    let log = settings.topic_config(&own).log;
+    assert_eq!(log.min_cleanable_dirty_ratio, 0.5);
+    assert_eq!(log.delete_retention_ms, 0);
+    let compaction = settings.current().compaction;
+    assert!(!compaction.enabled);
+    assert_eq!(compaction.backoff.as_millis(), 250);
+    assert_eq!(compaction.map_bytes, 2_000_000);
+    assert_eq!(compaction.bytes_per_second, 1e6);
+}
+
+#[test]
+fn too_little_memory_for_compaction_is_refused_as_in_kafka() {
+    assert!(settings(&[("log.cleaner.dedupe.buffer.size", "1048576")]).is_err());
+    assert!(settings(&[("log.cleaner.dedupe.buffer.size", "1048577")]).is_ok());
+}
+
+#[test]
 fn a_stored_value_that_cannot_be_read_gives_way_to_the_default() {
     let own = Values::from([("retention.ms".to_owned(), "soon".to_owned())]);
     let config = settings(&[]).expect("is valid").topic_config(&own);

@@ -224,7 +224,7 @@ impl Log {
             Some(s) if s.size == 0 => false,
             Some(s) => {
                 s.size + len > limit
-                    || now_ms.saturating_sub(s.created_ms) as u64 > self.config.segment_ms
+                    || now_ms.saturating_sub(s.created_ms) as u64 > self.config.max_segment_ms()
                         && now_ms > s.created_ms
                     || next_offset - s.base_offset > i64::from(i32::MAX)
             }

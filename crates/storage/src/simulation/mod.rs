@@ -22,8 +22,9 @@ use crate::fs::sim::SimFs;
 use crate::snapshot::tests::{Observed, observe, restored_with_problems};
 use crate::store::{Inner, Tuning};
 use crate::{
-    AppendContext, AppendError, Check, Durability, LogConfig, MetaOp, NewTopic, Op, Partition,
-    PartitionState, PartitionStateFactory, Store, StoreError, StoreOptions, TopicId, Tree,
+    AppendContext, AppendError, Check, CompactionOptions, Durability, LogConfig, MetaOp, NewTopic,
+    Op, Partition, PartitionState, PartitionStateFactory, Store, StoreError, StoreOptions, TopicId,
+    Tree,
 };
 
 mod model;
@@ -84,6 +85,7 @@ pub(crate) fn options(durability: Durability) -> StoreOptions {
             ..LogConfig::default()
         }),
         partition_state: Arc::new(Factory),
+        compaction: CompactionOptions::new(|| 0),
         cluster_id: None,
     }
 }

@@ -14,8 +14,8 @@ use ottla_codec::records::{BatchBuilder, Record, iterate};
 use ottla_codec::response::Chunk;
 use ottla_storage::fs::OsFs;
 use ottla_storage::{
-    AppendContext, Check, Durability, LogConfig, NewTopic, Partition, PartitionState,
-    PartitionStateFactory, Store, StoreOptions, Topic, TopicId,
+    AppendContext, Check, CompactionOptions, Durability, LogConfig, NewTopic, Partition,
+    PartitionState, PartitionStateFactory, Store, StoreOptions, Topic, TopicId,
 };
 
 pub struct NoState;
@@ -50,6 +50,7 @@ pub fn options() -> StoreOptions {
             ..LogConfig::default()
         }),
         partition_state: Arc::new(NoState),
+        compaction: CompactionOptions::new(|| 0),
         cluster_id: None,
     }
 }

@@ -23,7 +23,7 @@ const fn hours(name: &'static str) -> Synonym {
 
 pub(super) const ROWS: &[Definition] = &[
     topic("cleanup.policy", List, "delete", &[same("log.cleanup.policy")],
-        "What happens to old data: `delete` drops segments past the retention limits, `compact` asks for the last value of each key to be kept. Ottla keeps every record of a topic that is `compact` alone: it does not compact yet.")
+        "What happens to old data: `delete` drops segments past the retention limits, `compact` keeps at least the last value of each key, `compact,delete` does both.")
         .one_of(&["compact", "delete"]),
     topic("compression.gzip.level", Int, "-1", &[same("compression.gzip.level")],
         "Level for recompression to gzip. Batches are kept as the producer compressed them.").between(-1, 9).no_effect(),
@@ -35,7 +35,7 @@ pub(super) const ROWS: &[Definition] = &[
     topic("compression.zstd.level", Int, "3", &[same("compression.zstd.level")],
         "Level for recompression to zstd. Batches are kept as the producer compressed them.").between(-131_072, 22).no_effect(),
     topic("delete.retention.ms", Long, "86400000", &[same("log.cleaner.delete.retention.ms")],
-        "How long a tombstone stays in a compacted topic, in milliseconds.").at_least(0).no_effect(),
+        "How long a tombstone stays in a compacted topic after compaction first met it, in milliseconds.").at_least(0),
     topic("file.delete.delay.ms", Long, "0", &[same("log.segment.delete.delay.ms")],
         "How long Kafka keeps the files of a removed segment, in milliseconds. Ottla gives the space back as soon as the removal is durable.").at_least(0).no_effect(),
     topic("flush.messages", Long, "9223372036854775807", &[same("log.flush.interval.messages")],
@@ -53,7 +53,7 @@ pub(super) const ROWS: &[Definition] = &[
     topic("local.retention.ms", Long, "-2", &[same("log.local.retention.ms")],
         "Milliseconds that segments of a tiered partition stay local.").at_least(-2).no_effect(),
     topic("max.compaction.lag.ms", Long, "9223372036854775807", &[same("log.cleaner.max.compaction.lag.ms")],
-        "The longest time a record may stay uncompacted, in milliseconds.").at_least(1).no_effect(),
+        "The time after which a record is due for compaction whatever `min.cleanable.dirty.ratio` says, in milliseconds. The active segment is closed for it, also when nothing is appended any more.").at_least(1),
     topic("max.message.bytes", Int, "1048588", &[same("message.max.bytes")],
         "The largest record batch that is taken, in bytes, after compression.").at_least(0),
     topic("message.timestamp.after.max.ms", Long, "3600000", &[same("log.message.timestamp.after.max.ms")],
@@ -64,9 +64,9 @@ pub(super) const ROWS: &[Definition] = &[
         "Whose time a record carries: the producer's (`CreateTime`) or the broker's (`LogAppendTime`).")
         .one_of(&["CreateTime", "LogAppendTime"]),
     topic("min.cleanable.dirty.ratio", Double, "0.5", &[same("log.cleaner.min.cleanable.ratio")],
-        "The share of uncompacted data from which a log is compacted.").between_real(0.0, 1.0).no_effect(),
+        "The share of data that was not compacted yet, of all in closed segments, above which a partition is compacted.").between_real(0.0, 1.0),
     topic("min.compaction.lag.ms", Long, "0", &[same("log.cleaner.min.compaction.lag.ms")],
-        "The shortest time a record stays uncompacted, in milliseconds.").at_least(0).no_effect(),
+        "The shortest time a record stays uncompacted, in milliseconds.").at_least(0),
     topic("min.insync.replicas", Int, "1", &[same("min.insync.replicas")],
         "Replicas that must have a record before acks=all is answered. With one broker there is one.").at_least(1).no_effect(),
     topic("preallocate", Bool, "false", &[same("log.preallocate")],
