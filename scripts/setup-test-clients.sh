@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the clients and servers that the end-to-end tests use, into .cache/ (or $OTTLA_CACHE).
-#   setup-test-clients.sh [kcat|java|python|go|node]...     all of them when none is named
+#   setup-test-clients.sh [kcat|java|connect|python|go|node]...     all of them when none is named
 # Safe to run again: what is there and up to date is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,7 +22,8 @@ made() { echo "$stamp" >"$cache/$1.stamp"; }
 
 setup_kcat() { install_package kcat kcat kcat; }
 
-setup_java() {
+# A JDK and Maven.
+install_java() {
     # macOS has a `java` that only says where to get one; Homebrew keeps its own out of the PATH.
     if [ "$(uname)" = Darwin ] && ! java -version >/dev/null 2>&1; then
         brew install openjdk@17 >&2
@@ -31,6 +32,10 @@ setup_java() {
     install_package java openjdk-17-jdk-headless openjdk@17
     install_package javac openjdk-17-jdk-headless openjdk@17
     install_package mvn maven maven
+}
+
+setup_java() {
+    install_java
     local sources
     sources=$(find tests/java -name '*.java' -o -name pom.xml | sort)
     # shellcheck disable=SC2086 # file names without spaces
@@ -39,6 +44,15 @@ setup_java() {
     mkdir -p "$cache/java"
     mvn -q -B -f tests/java/pom.xml package -DoutputDirectory="$cache/java"
     made java
+}
+
+setup_connect() {
+    install_java
+    unchanged connect tests/connect/pom.xml && [ -d "$cache/connect/libs" ] && return
+    say "Java: Kafka Connect, its file connectors, MirrorMaker"
+    mkdir -p "$cache/connect"
+    mvn -q -B -f tests/connect/pom.xml package -DoutputDirectory="$cache/connect"
+    made connect
 }
 
 setup_python() {
@@ -82,10 +96,10 @@ setup_node() {
     made node
 }
 
-[ $# -gt 0 ] || set -- kcat java python go node
+[ $# -gt 0 ] || set -- kcat java connect python go node
 for name in "$@"; do
     case "$name" in
-    kcat | java | python | go | node) "setup_$name" ;;
-    *) fail "no client named '$name': kcat, java, python, go, node" ;;
+    kcat | java | connect | python | go | node) "setup_$name" ;;
+    *) fail "no client named '$name': kcat, java, connect, python, go, node" ;;
     esac
 done

@@ -1,14 +1,15 @@
 //! A broker process: Ottla's binary, or Apache Kafka to compare with.
 
 use std::fs::{self, File, OpenOptions};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::process::{Process, free_port};
 use super::{installed, repository};
 
 /// How long a broker may take until it accepts connections: Apache Kafka on a busy machine is the slow one.
@@ -42,12 +43,7 @@ pub struct Broker {
     port: u16,
     settings: Vec<String>,
     dir: TempDir,
-    running: Option<Running>,
-}
-
-struct Running {
-    child: Child,
-    reaper: Child,
+    running: Option<Process>,
 }
 
 impl Broker {
@@ -94,11 +90,8 @@ impl Broker {
 
     /// The process id.
     pub fn pid(&self) -> u32 {
-        self.running
-            .as_ref()
-            .expect("the broker is running")
-            .child
-            .id()
+        let running = self.running.as_ref();
+        running.expect("the broker is running").pid()
     }
 
     /// The directory with a partition's segment files.
@@ -117,33 +110,18 @@ impl Broker {
 
     /// SIGKILL: no chance to write anything more.
     pub fn kill(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            running.child.kill().expect("an own child can be killed");
-            running.child.wait().expect("an own child can be awaited");
-            running.dismiss_reaper();
+        if let Some(running) = self.running.take() {
+            running.kill();
         }
     }
 
     /// SIGTERM, and waits for the end. Panics when it takes more than a minute.
     pub fn terminate(&mut self) -> ExitStatus {
         let mut running = self.running.take().expect("the broker is running");
-        signal("TERM", running.child.id());
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        loop {
-            if let Some(status) = running
-                .child
-                .try_wait()
-                .expect("an own child can be awaited")
-            {
-                running.dismiss_reaper();
-                return status;
-            }
-            if Instant::now() > deadline {
-                self.running = Some(running);
-                panic!("the broker did not stop within {STOP_TIMEOUT:?} of SIGTERM");
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        running.signal("TERM");
+        let status = running.wait(STOP_TIMEOUT);
+        status
+            .unwrap_or_else(|| panic!("the broker did not stop within {STOP_TIMEOUT:?} of SIGTERM"))
     }
 
     /// Starts again after [`Broker::kill`] or [`Broker::terminate`]: same port, same data, same settings.
@@ -158,19 +136,17 @@ impl Broker {
             .append(true)
             .open(self.log_file())
             .expect("the temporary directory can be written");
-        let mut child = self
-            .command()
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file handle can be duplicated"))
-            .stderr(log)
-            .spawn()
-            .expect("the broker's program can be started");
-        let reaper = reaper(child.id());
+        let mut child = Process::spawn(
+            self.command()
+                .stdin(Stdio::null())
+                .stdout(log.try_clone().expect("a file handle can be duplicated"))
+                .stderr(log),
+        );
 
         let deadline = Instant::now() + START_TIMEOUT;
         let mut connected = false;
         while !connected && Instant::now() < deadline {
-            if let Some(status) = child.try_wait().expect("an own child can be awaited") {
+            if let Some(status) = child.ended() {
                 panic!(
                     "the broker ended at start-up, {status}:\n{}",
                     self.log_tail()
@@ -181,7 +157,7 @@ impl Broker {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
-        self.running = Some(Running { child, reaper });
+        self.running = Some(child);
         assert!(
             connected,
             "the broker does not listen after {START_TIMEOUT:?}:\n{}",
@@ -235,44 +211,6 @@ impl Drop for Broker {
         }
         self.kill();
     }
-}
-
-impl Running {
-    fn dismiss_reaper(mut self) {
-        // Not a failure when it is gone already.
-        let _ = self.reaper.kill();
-        let _ = self.reaper.wait();
-    }
-}
-
-/// Kills `pid` when this test process ends in whatever way: its end of the pipe closes then.
-fn reaper(pid: u32) -> Child {
-    Command::new("sh")
-        .args([
-            "-c",
-            "read -r _; kill -9 \"$0\" 2>/dev/null",
-            &pid.to_string(),
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("sh can be started")
-}
-
-fn signal(name: &str, pid: u32) {
-    let status = Command::new("kill")
-        .args([format!("-{name}"), pid.to_string()])
-        .status()
-        .expect("kill can be started");
-    assert!(status.success(), "kill -{name} {pid}: {status}");
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port can be had")
-        .port()
 }
 
 /// `$OTTLA_BIN`, or the binary of this workspace, built now in the profile of the tests.

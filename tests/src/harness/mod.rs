@@ -1,16 +1,23 @@
 //! Brokers as processes, client programs, and where their files are.
 
 mod broker;
+pub mod connect;
 mod driver;
 mod originals;
+mod process;
+mod reader;
+pub mod rest;
 mod tools;
 
 pub use broker::{Broker, Target, ottla_binary};
 pub use driver::{Client, check, checks_of, program, python, worker};
 pub use originals::original;
+pub use process::{Process, free_port};
+pub use reader::Reader;
 pub use tools::{Finished, kafka_tool, kcat, run};
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The root of the repository.
 pub fn repository() -> &'static Path {
@@ -39,4 +46,16 @@ pub fn installed(path: &str, client: &str) -> PathBuf {
 /// A name that no other test uses.
 pub fn unique(prefix: &str) -> String {
     format!("{prefix}-{}", uuid::Uuid::new_v4().simple())
+}
+
+/// Asks until the answer is there; the last answer in its stead when `timeout` is over.
+pub fn try_await<T, E>(timeout: Duration, mut probe: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let answer = probe();
+        if answer.is_ok() || Instant::now() > deadline {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
