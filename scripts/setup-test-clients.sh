@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the clients and servers that the end-to-end tests use, into .cache/ (or $OTTLA_CACHE).
-#   setup-test-clients.sh [kcat|java|connect|python|go|node]...     all of them when none is named
+#   setup-test-clients.sh [kcat|java|connect|registry|python|go|node]...     all of them when none is named
 # Safe to run again: what is there and up to date is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -55,17 +55,41 @@ setup_connect() {
     made connect
 }
 
-setup_python() {
+setup_registry() {
+    install_java
+    unchanged registry tests/registry/apicurio.version tests/registry/requirements.txt && [ -d "$cache/registry/app" ] && return
+    say "Apicurio Registry, and Confluent's serializers for Python"
+    local version
+    version=$(cat tests/registry/apicurio.version)
+    rm -rf "$cache/registry"
+    mkdir -p "$cache/registry/app"
+    # The last version that copies to a place of one's choice, and without the descriptors of the parents.
+    mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:2.10:get -Dtransitive=false \
+        -Dartifact="io.apicurio:apicurio-registry-app:$version:tar.gz:all" -Ddest="$cache/registry/app.tar.gz"
+    tar xzf "$cache/registry/app.tar.gz" -C "$cache/registry/app"
+    rm "$cache/registry/app.tar.gz"
+    ln -s "apicurio-registry-app-$version-runner.jar" "$cache/registry/app/runner.jar"
+    make_venv "$cache/registry/python" tests/registry/requirements.txt
+    made registry
+}
+
+# A virtual environment with what the requirements file names.
+make_venv() {
+    local venv=$1 requirements=$2
     install_package python3 "python3 python3-venv" python@3
-    unchanged python tests/python/requirements.txt && [ -x "$cache/python/bin/python" ] && return
-    say "Python: confluent-kafka and aiokafka"
-    if ! python3 -m venv --clear "$cache/python" >/dev/null 2>&1; then
+    if ! python3 -m venv --clear "$venv" >/dev/null 2>&1; then
         # Debian ships venv apart from Python itself.
         as_root apt-get update -qq
         as_root apt-get install -y -qq --no-install-recommends python3-venv >&2
-        python3 -m venv --clear "$cache/python"
+        python3 -m venv --clear "$venv"
     fi
-    "$cache/python/bin/pip" install --quiet --disable-pip-version-check -r tests/python/requirements.txt
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
+}
+
+setup_python() {
+    unchanged python tests/python/requirements.txt && [ -x "$cache/python/bin/python" ] && return
+    say "Python: confluent-kafka and aiokafka"
+    make_venv "$cache/python" tests/python/requirements.txt
     made python
 }
 
@@ -96,10 +120,10 @@ setup_node() {
     made node
 }
 
-[ $# -gt 0 ] || set -- kcat java connect python go node
+[ $# -gt 0 ] || set -- kcat java connect registry python go node
 for name in "$@"; do
     case "$name" in
-    kcat | java | connect | python | go | node) "setup_$name" ;;
-    *) fail "no client named '$name': kcat, java, connect, python, go, node" ;;
+    kcat | java | connect | registry | python | go | node) "setup_$name" ;;
+    *) fail "no client named '$name': kcat, java, connect, registry, python, go, node" ;;
     esac
 done
