@@ -6,7 +6,7 @@ use ottla_codec::batch;
 
 use crate::fs::File;
 use crate::index;
-use crate::partition::files::SegmentFile;
+use crate::partition::files::{SegmentFile, SegmentId};
 use crate::partition::walk::{BatchAt, Walk};
 use crate::partition::{Partition, SegmentTimes};
 use crate::store::{Inner, Store};
@@ -70,25 +70,25 @@ impl Inner {
 }
 
 fn check_partition(partition: &Partition, topic: &str, report: &mut CheckReport) {
-    let segments: Vec<(i64, i64, u64, index::IndexLen)> = {
+    let segments: Vec<(SegmentId, i64, u64, index::IndexLen)> = {
         let log = partition.lock();
         let of = |(i, s): (usize, &crate::partition::Segment)| {
-            (s.base_offset, log.segment_end(i), s.size, s.index.in_file)
+            (s.id(), log.segment_end(i), s.size, s.index.in_file)
         };
         log.segments.iter().enumerate().map(of).collect()
     };
-    for (base, end, size, len) in segments.into_iter().filter(|s| s.2 > 0) {
+    for (id, end, size, len) in segments.into_iter().filter(|s| s.2 > 0) {
         report.segments += 1;
         let mut problem = |reason: String| {
             report.problems.push(Problem {
                 topic: topic.to_owned(),
                 partition: partition.index(),
-                segment: base,
+                segment: id.base,
                 reason,
             });
         };
-        let mut indexes = Indexes::read(partition, base, len);
-        match check_segment(partition, base, end, size, &mut indexes) {
+        let mut indexes = Indexes::read(partition, id, len);
+        match check_segment(partition, id, end, size, &mut indexes) {
             Ok((batches, bytes)) => {
                 report.batches += batches;
                 report.bytes += bytes;
@@ -109,21 +109,9 @@ struct Indexes {
 }
 
 impl Indexes {
-    fn read(p: &Partition, base: i64, len: index::IndexLen) -> Indexes {
-        let offsets = read_entries(
-            p,
-            base,
-            SegmentFile::Index,
-            len.offsets,
-            index::offset_entry,
-        );
-        let times = read_entries(
-            p,
-            base,
-            SegmentFile::TimeIndex,
-            len.times,
-            index::time_entry,
-        );
+    fn read(p: &Partition, id: SegmentId, len: index::IndexLen) -> Indexes {
+        let offsets = read_entries(p, id, SegmentFile::Index, len.offsets, index::offset_entry);
+        let times = read_entries(p, id, SegmentFile::TimeIndex, len.times, index::time_entry);
         Indexes {
             offsets,
             times,
@@ -170,7 +158,7 @@ impl Indexes {
 
 fn read_entries<T>(
     p: &Partition,
-    base: i64,
+    id: SegmentId,
     kind: SegmentFile,
     count: u32,
     read: fn(&dyn File, i64, u32) -> io::Result<T>,
@@ -178,8 +166,8 @@ fn read_entries<T>(
     if count == 0 {
         return Ok(Vec::new());
     }
-    let file = p.file(base, kind)?;
-    (0..count).map(|i| read(&*file, base, i)).collect()
+    let file = p.file(id, kind)?;
+    (0..count).map(|i| read(&*file, id.base, i)).collect()
 }
 
 fn invalid(reason: String) -> io::Error {
@@ -188,19 +176,28 @@ fn invalid(reason: String) -> io::Error {
 
 fn check_segment(
     p: &Partition,
-    base: i64,
+    id: SegmentId,
     end: i64,
     size: u64,
     indexes: &mut Indexes,
 ) -> io::Result<(u64, u64)> {
-    let file = p.file(base, SegmentFile::Log)?;
+    // What a segment was made from had records that it lacks.
+    let may_have_gaps = id.generation > 0;
+    let file = p.file(id, SegmentFile::Log)?;
     let mut walk = Walk::new(&*file, 0, size);
-    let (mut batches, mut expected) = (0, base);
+    let (mut batches, mut expected) = (0, id.base);
     while let Some(at) = walk.next()? {
-        if at.base_offset != expected {
+        let (found, position) = (at.base_offset, at.position);
+        if found != expected && !may_have_gaps {
             return Err(invalid(format!(
-                "batch at position {} has base offset {} instead of {expected}",
-                at.position, at.base_offset
+                "batch at position {position} has base offset {found} instead of {expected}"
+            )));
+        }
+        if found < expected || at.next_offset > end {
+            return Err(invalid(format!(
+                "batch at position {position} has offsets {found} to {} instead of some within {expected} to {}",
+                at.next_offset - 1,
+                end - 1
             )));
         }
         let mut bytes = vec![0; at.size as usize];
@@ -211,7 +208,7 @@ fn check_segment(
         expected = at.next_offset;
         batches += 1;
     }
-    if expected != end {
+    if expected != end && !may_have_gaps {
         return Err(invalid(format!(
             "ends at offset {expected} instead of {end}"
         )));

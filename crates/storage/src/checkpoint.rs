@@ -24,6 +24,17 @@ pub(crate) enum CheckpointError {
     Encode(#[from] postcard::Error),
 }
 
+impl CheckpointError {
+    /// As whoever asked for the checkpoint is told.
+    pub fn as_store(&self) -> StoreError {
+        match self {
+            CheckpointError::Store(e) => e.clone(),
+            CheckpointError::Io(e) if is_disk_full(e) => StoreError::DiskFull,
+            other => StoreError::Failed(format!("checkpoint: {other}")),
+        }
+    }
+}
+
 /// What a checkpoint is to write.
 pub(crate) struct Taken {
     /// The last commit that is in it.
@@ -134,6 +145,10 @@ impl Inner {
                     .since_checkpoint
                     .fetch_sub(taken.since, Ordering::Relaxed);
                 self.core.released.store(position, Ordering::Release);
+                self.core.checkpoints.fetch_add(1, Ordering::AcqRel);
+                if !self.replaced.lock().is_empty() {
+                    self.core.background.ask(|w| w.garbage = true);
+                }
                 Ok(())
             }
             Err(e) => {
@@ -247,7 +262,7 @@ pub(crate) fn capture_rows(
         MetaWrite {
             tree: meta::PARTITIONS,
             key: key.clone(),
-            value: Some(postcard::to_stdvec(&capture.row)?),
+            value: Some(capture.row.encode()?),
         },
         MetaWrite {
             tree: meta::STATES,

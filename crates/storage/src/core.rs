@@ -27,6 +27,8 @@ pub(crate) struct Core {
     pub unflushed: AtomicUsize,
     /// Bytes that the journal and the segments took since the last checkpoint.
     pub since_checkpoint: AtomicU64,
+    /// Checkpoints that came to an end, since the start.
+    pub checkpoints: AtomicU64,
     /// Since the start.
     pub journal_syncs: AtomicU64,
     /// Since the start.
@@ -57,6 +59,7 @@ impl Core {
             cached: AtomicUsize::new(0),
             unflushed: AtomicUsize::new(0),
             since_checkpoint: AtomicU64::new(0),
+            checkpoints: AtomicU64::new(0),
             journal_syncs: AtomicU64::new(0),
             journal_bytes: AtomicU64::new(0),
             released: AtomicU64::new(last_seq),

@@ -42,6 +42,7 @@ const REMOVED: &str = "~deleted";
 impl Inner {
     /// Removes what waits.
     pub(crate) fn collect_garbage(&self) {
+        self.remove_replaced();
         let garbage = std::mem::take(&mut *self.garbage.lock());
         if garbage.is_empty() {
             return;
@@ -135,8 +136,8 @@ impl Inner {
 
     fn remove_segments(&self, partition: &Partition, start: i64) -> io::Result<()> {
         let _checkpointing = self.checkpointing.lock();
-        for base in partition.drop_segments(start) {
-            partition.remove_files(base)?;
+        for segment in partition.drop_segments(start) {
+            partition.remove_files(segment)?;
         }
         Ok(())
     }

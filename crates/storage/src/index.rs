@@ -82,6 +82,21 @@ impl IndexTail {
         self.last_time = self.times.last().copied().or(self.last_time_in_file);
     }
 
+    /// The first `offsets` and `times` entries are in the files now.
+    pub fn written(&mut self, offsets: usize, times: usize) {
+        self.offsets.drain(..offsets);
+        if let Some(last) = self.times.drain(..times).next_back() {
+            self.last_time_in_file = Some(last);
+        }
+        self.in_file.offsets += offsets as u32;
+        self.in_file.times += times as u32;
+    }
+
+    /// Whether the files have every entry.
+    pub fn is_in_files(&self) -> bool {
+        self.offsets.is_empty() && self.times.is_empty()
+    }
+
     /// The last entry that is not in a file and not above `offset`.
     pub fn floor(&self, offset: i64) -> Option<OffsetEntry> {
         let at = self.offsets.partition_point(|e| e.offset <= offset);

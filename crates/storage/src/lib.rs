@@ -44,7 +44,8 @@ pub use config::{
 };
 pub use error::{AppendError, OpenError, ReadError, StoreError};
 pub use partition::{
-    AppendContext, Appended, DataWatcher, FileSlice, Partition, ReadSlice, TimestampOffset,
+    AppendContext, Appended, ClosedSegment, ClosedSegments, DataWatcher, FileSlice, NewSegment,
+    Partition, ReadSlice, Replaced, SegmentId, SegmentReader, SegmentWriter, TimestampOffset,
 };
 pub use partition_state::{ActiveProducer, Check, PartitionState, PartitionStateFactory};
 pub use reset::{ResetTopics, Wiped};

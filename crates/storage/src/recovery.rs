@@ -73,6 +73,7 @@ pub(crate) fn open(
             partitions: RwLock::new(HashMap::new()),
             writer: Mutex::new(Writer::new()),
             garbage: Mutex::default(),
+            replaced: Mutex::default(),
             dead_rows: Mutex::default(),
             checkpointing: Mutex::default(),
             cluster_id: data_dir.cluster_id.clone(),

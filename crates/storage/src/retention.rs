@@ -45,7 +45,7 @@ impl Inner {
         let Some(row) = self.get(meta::PARTITIONS, &partition_key(id, index))? else {
             return Ok(false);
         };
-        match postcard::from_bytes::<PartitionRow>(&row) {
+        match PartitionRow::decode(&row) {
             Ok(row) => Ok(Inner::row_is_due(&row, config, now_ms)),
             Err(e) => {
                 tracing::error!(topic = %topic.name, index, error = %e, "a partition's row is damaged");

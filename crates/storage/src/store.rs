@@ -11,12 +11,14 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{Catalog, Names};
+use crate::checkpoint::CheckpointError;
 use crate::config::StoreOptions;
 use crate::core::Core;
 use crate::error::{AppendError, OpenError, StoreError};
 use crate::fs::Fs;
 use crate::journal::format::JournalOp;
 use crate::meta::{MetaStore, Overlay, TreeId, tree_id};
+use crate::partition::row::{PartitionRow, StateRow};
 use crate::partition::{Appended, Loaded, Partition};
 use crate::progress::{Stage, Wait};
 use crate::queue::{Kind, QueuedOp};
@@ -103,6 +105,8 @@ pub(crate) struct Tuning {
     pub journal_file_bytes: u64,
     /// A checkpoint is not begun with less room than this.
     pub checkpoint_room: u64,
+    /// What compaction leaves of a disk: more than a journal file takes, and a checkpoint.
+    pub compaction_room: u64,
 }
 
 impl Default for Tuning {
@@ -111,6 +115,7 @@ impl Default for Tuning {
             reserve_bytes: crate::writer::DEFAULT_RESERVE,
             journal_file_bytes: crate::journal::MIN_FILE_LEN,
             checkpoint_room: 1 << 20,
+            compaction_room: 40 << 20,
         }
     }
 }
@@ -124,6 +129,8 @@ pub(crate) struct Inner {
     pub partitions: RwLock<HashMap<(TopicId, i32), Arc<Partition>>>,
     pub writer: Mutex<Writer>,
     pub garbage: Mutex<Vec<crate::garbage::Garbage>>,
+    /// Partitions with files of replaced segments, and after how many checkpoints those go.
+    pub replaced: Mutex<Vec<(u64, Arc<Partition>)>>,
     /// Keys of deleted partitions, whose rows the next checkpoint removes.
     pub dead_rows: Mutex<Vec<Vec<u8>>>,
     /// One checkpoint, or flush, at a time.
@@ -301,6 +308,13 @@ impl Store {
         let trees: Vec<TreeId> = trees.iter().map(|t| tree_id(*t)).collect();
         self.inner.reset(topics, &trees)
     }
+    /// Brings everything that is committed now into segments and catalogue. Blocking; done by itself every now and then.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        let result = self.inner.checkpoint();
+        let told = result.as_ref().err().map(CheckpointError::as_store);
+        self.inner.note_trouble("checkpoint", result);
+        told.map_or(Ok(()), Err)
+    }
     /// Applies retention to every partition. Called by the broker's timer. Returns how many segments went.
     pub fn run_retention(&self, now_ms: i64) -> Result<usize, StoreError> {
         self.inner.run_retention(now_ms)
@@ -328,11 +342,9 @@ impl Store {
         let result = match failed {
             // What is in memory may not be what the journal has.
             Some(e) => Err(e),
-            None => self.inner.checkpoint().map_err(|e| match e {
-                crate::checkpoint::CheckpointError::Store(e) => e,
-                other => StoreError::Failed(format!("checkpoint: {other}")),
-            }),
+            None => self.inner.checkpoint().map_err(|e| e.as_store()),
         };
+        self.inner.remove_replaced();
         self._threads.stop();
         result
     }
@@ -564,7 +576,7 @@ impl Inner {
         let get = |tree| self.get(tree, &key).map_err(|e| e.to_string());
         let row = match get(meta::PARTITIONS)? {
             Some(row) => {
-                Some(postcard::from_bytes(&row).map_err(|e| format!("the partition's row: {e}"))?)
+                Some(PartitionRow::decode(&row).map_err(|e| format!("the partition's row: {e}"))?)
             }
             None => None,
         };
@@ -576,7 +588,7 @@ impl Inner {
             ),
             None => 0,
         };
-        let state: Option<crate::partition::row::StateRow> = match get(meta::STATES)? {
+        let state: Option<StateRow> = match get(meta::STATES)? {
             Some(row) => Some(
                 postcard::from_bytes(&row).map_err(|e| format!("the producer state's row: {e}"))?,
             ),

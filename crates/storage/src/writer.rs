@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::fs::{File, Fs, OpenMode, is_disk_full};
 use crate::journal::Journal;
 use crate::journal::format::{self, Body, JournalOp};
-use crate::partition::files::SegmentFile;
+use crate::partition::files::{SegmentFile, SegmentId};
 use crate::partition::{Partition, PendingAppend};
 use crate::progress::Stage;
 use crate::queue::{Job, Mode, QueuedOp};
@@ -80,7 +80,7 @@ impl Writer {
     fn unsynced_files(&mut self) -> io::Result<Vec<Arc<dyn File>>> {
         let mut files = Vec::new();
         for ((_, segment), partition) in std::mem::take(&mut self.unsynced) {
-            match partition.file(segment, SegmentFile::Log) {
+            match partition.file(SegmentId::appended(segment), SegmentFile::Log) {
                 Ok(file) => files.push(file),
                 // Its topic is deleted, or its records are.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::File;
+use crate::partition::files::SegmentId;
 
-/// A partition's number in this process, the base offset of a segment, and which of its files.
-pub(crate) type FileKey = (u64, i64, u8);
+/// A partition's number in this process, a segment, and which of its files.
+pub(crate) type FileKey = (u64, SegmentId, u8);
 
 pub(crate) struct FileCache {
     capacity: usize,
@@ -65,11 +66,11 @@ impl FileCache {
     }
 
     /// Forgets the files of a segment.
-    pub fn forget(&self, partition: u64, base: i64) {
+    pub fn forget(&self, partition: u64, segment: SegmentId) {
         let mut closed = Vec::new();
         let mut inner = self.inner.lock();
         for kind in 0..3 {
-            closed.extend(inner.files.remove(&(partition, base, kind)));
+            closed.extend(inner.files.remove(&(partition, segment, kind)));
         }
         drop(inner);
     }

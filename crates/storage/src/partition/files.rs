@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::row::{PartitionRow, SegmentRow};
-use super::{Log, Partition};
+use super::{Log, Partition, Segment};
 use crate::fs::{File, OpenMode};
 use crate::index::{OFFSET_ENTRY, TIME_ENTRY};
 
@@ -21,17 +21,57 @@ pub(crate) enum SegmentFile {
     TimeIndex = 2,
 }
 
-/// `00000000000000000042.log` and its indexes, as Kafka names them.
-pub(crate) fn file_name(base: i64, kind: SegmentFile) -> String {
+/// Which segment. Of two with the same base offset the one of the later generation was made from the other, and took its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentId {
+    /// The first offset that belongs to it, with a record or without.
+    pub base: i64,
+    /// 0 as it was appended; one more than the latest of its sources if it was made from others.
+    pub generation: u32,
+}
+
+impl SegmentId {
+    /// The segment at `base` that appends go to.
+    pub(crate) fn appended(base: i64) -> SegmentId {
+        SegmentId {
+            base,
+            generation: 0,
+        }
+    }
+}
+
+/// `00000000000000000042.log` and its indexes, as Kafka names them; `00000000000000000042.3.log` of generation 3.
+pub(crate) fn file_name(id: SegmentId, kind: SegmentFile) -> String {
     let extension = match kind {
         SegmentFile::Log => "log",
         SegmentFile::Index => "index",
         SegmentFile::TimeIndex => "timeindex",
     };
-    format!("{base:020}.{extension}")
+    match id.generation {
+        0 => format!("{:020}.{extension}", id.base),
+        generation => format!("{:020}.{generation}.{extension}", id.base),
+    }
 }
 
-const KINDS: [SegmentFile; 3] = [SegmentFile::Log, SegmentFile::Index, SegmentFile::TimeIndex];
+/// What a file is called while it is made anew.
+pub(super) const REBUILT: &str = "rebuilt";
+
+/// The segment of a file name, if it is one of a partition's files.
+pub(super) fn parse_file_name(name: &str) -> Option<SegmentId> {
+    let mut parts = name.split('.');
+    let base = parts.next().filter(|b| b.len() == 20)?.parse().ok()?;
+    let mut extension = parts.next()?;
+    let mut generation = 0;
+    if let Some(last) = parts.next() {
+        generation = extension.parse().ok().filter(|g| *g > 0)?;
+        extension = last;
+    }
+    let ours = ["log", "index", "timeindex", REBUILT].contains(&extension);
+    (ours && parts.next().is_none()).then_some(SegmentId { base, generation })
+}
+
+pub(super) const KINDS: [SegmentFile; 3] =
+    [SegmentFile::Log, SegmentFile::Index, SegmentFile::TimeIndex];
 
 /// What a checkpoint takes of a partition: consistent with itself, and durable once commit `seq` is.
 pub(crate) struct Capture {
@@ -44,7 +84,7 @@ pub(crate) struct Capture {
 }
 
 struct CapturedSegment {
-    base: i64,
+    id: SegmentId,
     offsets_at: u64,
     offsets: Vec<u8>,
     times_at: u64,
@@ -52,23 +92,22 @@ struct CapturedSegment {
 }
 
 impl Partition {
-    pub(crate) fn path(&self, base: i64, kind: SegmentFile) -> PathBuf {
-        self.dir.join(file_name(base, kind))
+    pub(crate) fn path(&self, id: SegmentId, kind: SegmentFile) -> PathBuf {
+        self.dir.join(file_name(id, kind))
     }
 
     /// An existing file of a segment.
-    pub(crate) fn file(&self, base: i64, kind: SegmentFile) -> io::Result<Arc<dyn File>> {
-        let path = self.path(base, kind);
-        self.core
-            .files
-            .get_or_open((self.uid, base, kind as u8), || {
-                self.core.fs.open(&path, OpenMode::Write)
-            })
+    pub(crate) fn file(&self, id: SegmentId, kind: SegmentFile) -> io::Result<Arc<dyn File>> {
+        let path = self.path(id, kind);
+        self.core.files.get_or_open((self.uid, id, kind as u8), || {
+            self.core.fs.open(&path, OpenMode::Write)
+        })
     }
 
     /// A segment's log for writing, made if this is the first write to it.
     pub(crate) fn writable(&self, base: i64) -> io::Result<Arc<dyn File>> {
         let _opening = self.opening.lock();
+        let id = SegmentId::appended(base);
         let fresh = {
             let log = self.log.lock();
             log.segments
@@ -78,9 +117,9 @@ impl Partition {
                 .is_some_and(|s| s.fresh)
         };
         if !fresh {
-            return self.file(base, SegmentFile::Log);
+            return self.file(id, SegmentFile::Log);
         }
-        self.core.files.forget(self.uid, base);
+        self.core.files.forget(self.uid, id);
         let fs = &self.core.fs;
         fs.create_dir_all(&self.dir)?;
         // Also when it was there: a process that was killed may have made it without this.
@@ -88,7 +127,7 @@ impl Partition {
             fs.sync_dir(parent)?;
         }
         for kind in KINDS {
-            let path = self.path(base, kind);
+            let path = self.path(id, kind);
             // What is there is of another life, and a snapshot may share it.
             if fs.exists(&path)? {
                 fs.remove_file(&path)?;
@@ -96,7 +135,7 @@ impl Partition {
             fs.open(&path, OpenMode::Truncate)?;
         }
         fs.sync_dir(&self.dir)?;
-        let file = self.file(base, SegmentFile::Log)?;
+        let file = self.file(id, SegmentFile::Log)?;
         let mut log = self.log.lock();
         if let Some(s) = log
             .segments
@@ -111,21 +150,21 @@ impl Partition {
 
     /// Syncs the segments that were written to since the last checkpoint, as far as they have a file.
     pub(crate) fn sync_segments(&self) -> io::Result<()> {
-        let unsynced: Vec<i64> = {
+        let unsynced: Vec<SegmentId> = {
             let log = self.log.lock();
             let unsynced = log.segments.iter().filter(|s| s.unsynced && !s.fresh);
-            unsynced.map(|s| s.base_offset).collect()
+            unsynced.map(Segment::id).collect()
         };
         unsynced
             .into_iter()
-            .try_for_each(|base| sync_if_there(self.file(base, SegmentFile::Log)))
+            .try_for_each(|id| sync_if_there(self.file(id, SegmentFile::Log)))
     }
 
     /// Removes a segment's files, as far as they are there.
-    pub(crate) fn remove_files(&self, base: i64) -> io::Result<()> {
-        self.core.files.forget(self.uid, base);
+    pub(crate) fn remove_files(&self, id: SegmentId) -> io::Result<()> {
+        self.core.files.forget(self.uid, id);
         for kind in KINDS {
-            match self.core.fs.remove_file(&self.path(base, kind)) {
+            match self.core.fs.remove_file(&self.path(id, kind)) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => {}
             }
@@ -146,18 +185,18 @@ impl Partition {
         let last = {
             let log = self.log.lock();
             match log.segments.last() {
-                Some(s) if !s.fresh => (s.base_offset, s.size, s.index.in_file),
+                Some(s) if !s.fresh => (s.id(), s.size, s.index.in_file),
                 _ => return Ok(()),
             }
         };
-        let (base, size, index) = last;
+        let (id, size, index) = last;
         let lengths = [
             size,
             u64::from(index.offsets) * OFFSET_ENTRY as u64,
             u64::from(index.times) * TIME_ENTRY as u64,
         ];
         for (kind, len) in KINDS.into_iter().zip(lengths) {
-            match self.file(base, kind) {
+            match self.file(id, kind) {
                 Ok(file) if file.len()? > len => file.set_len(len)?,
                 Ok(_) => {}
                 // A reader notices, and a missing index is read around.
@@ -235,7 +274,7 @@ impl Partition {
                 let (offsets, times) = s.index.encode(s.base_offset);
                 s.unsynced = false;
                 segments.push(CapturedSegment {
-                    base: s.base_offset,
+                    id: s.id(),
                     offsets_at: u64::from(s.index.in_file.offsets) * OFFSET_ENTRY as u64,
                     offsets,
                     times_at: u64::from(s.index.in_file.times) * TIME_ENTRY as u64,
@@ -249,6 +288,7 @@ impl Partition {
             row: PartitionRow {
                 end: log.end,
                 segments: log.segments.iter().map(SegmentRow::of).collect(),
+                cleaned_to: log.cleaned_to,
             },
             state: log.state.snapshot(),
             batches: log
@@ -273,10 +313,10 @@ impl Capture {
         for s in &self.segments {
             if s.offsets_at == 0 && s.offsets.is_empty() && s.times.is_empty() {
                 // Only its log changed.
-                sync_if_there(p.file(s.base, SegmentFile::Log))?;
+                sync_if_there(p.file(s.id, SegmentFile::Log))?;
                 continue;
             }
-            sync_if_there(p.file(s.base, SegmentFile::Log))?;
+            sync_if_there(p.file(s.id, SegmentFile::Log))?;
             for (kind, at, bytes) in [
                 (SegmentFile::Index, s.offsets_at, &s.offsets),
                 (SegmentFile::TimeIndex, s.times_at, &s.times),
@@ -284,10 +324,10 @@ impl Capture {
                 if bytes.is_empty() {
                     continue;
                 }
-                let file = match p.file(s.base, kind) {
+                let file = match p.file(s.id, kind) {
                     // Somebody removed it: readers do without, and the rows stay right.
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                        p.core.fs.open(&p.path(s.base, kind), OpenMode::Truncate)?
+                        p.core.fs.open(&p.path(s.id, kind), OpenMode::Truncate)?
                     }
                     other => other?,
                 };
@@ -297,20 +337,15 @@ impl Capture {
         }
         p.mark_in_file(self.row.end);
         let mut log = p.lock();
-        let done: BTreeMap<i64, &CapturedSegment> =
-            self.segments.iter().map(|s| (s.base, s)).collect();
+        let done: BTreeMap<SegmentId, &CapturedSegment> =
+            self.segments.iter().map(|s| (s.id, s)).collect();
         for s in &mut log.segments {
-            let Some(captured) = done.get(&s.base_offset) else {
+            let Some(captured) = done.get(&s.id()) else {
                 continue;
             };
             let offsets = captured.offsets.len() / OFFSET_ENTRY;
             let times = captured.times.len() / TIME_ENTRY;
-            s.index.offsets.drain(..offsets);
-            if let Some(last) = s.index.times.drain(..times).next_back() {
-                s.index.last_time_in_file = Some(last);
-            }
-            s.index.in_file.offsets += offsets as u32;
-            s.index.in_file.times += times as u32;
+            s.index.written(offsets, times);
         }
         Ok(())
     }
@@ -319,7 +354,7 @@ impl Capture {
     pub fn give_back(&self) {
         let mut log = self.partition.lock();
         for s in &mut log.segments {
-            if self.segments.iter().any(|c| c.base == s.base_offset) {
+            if self.segments.iter().any(|c| c.id == s.id()) {
                 s.unsynced = true;
             }
         }

@@ -8,6 +8,7 @@ use ottla_codec::batch::{self, BatchHeader, TimestampType};
 use ottla_codec::control;
 use serde::{Deserialize, Serialize};
 
+use super::files::SegmentId;
 use super::{AppendContext, PartitionState};
 use crate::config::LogConfig;
 use crate::error::AppendError;
@@ -17,7 +18,7 @@ use crate::partition_state::Check;
 /// Batches below this are copied out of the buffer that they came in, so that they do not pin a large receive buffer.
 const COPY_BELOW: usize = 4096;
 /// Positions and relative offsets in Kafka's index files are 32 bit.
-const MAX_SEGMENT_BYTES: u64 = i32::MAX as u64;
+pub(super) const MAX_SEGMENT_BYTES: u64 = i32::MAX as u64;
 /// The leader epoch of every partition: leadership does not move in a single broker.
 pub(crate) const LEADER_EPOCH: i32 = 0;
 
@@ -60,6 +61,8 @@ pub(crate) struct SegmentTimes {
 #[derive(Debug, Clone)]
 pub(crate) struct Segment {
     pub base_offset: i64,
+    /// See [`SegmentId`].
+    pub generation: u32,
     /// The position where the next batch goes.
     pub size: u64,
     pub times: SegmentTimes,
@@ -70,6 +73,16 @@ pub(crate) struct Segment {
     pub fresh: bool,
     /// Written to since it was last synced by a checkpoint.
     pub unsynced: bool,
+    /// The last commit of this process with an append to it; 0 without one.
+    pub last_seq: u64,
+}
+
+/// A segment that is in no list any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Retired {
+    pub id: SegmentId,
+    /// Its files may go after this many checkpoints of this process.
+    pub after: u64,
 }
 
 /// An append that has its place.
@@ -99,8 +112,8 @@ pub(crate) struct Log {
     pub end: i64,
     /// In order; the last is the active one.
     pub segments: Vec<Segment>,
-    /// Base offsets of segments that the row still had when it was loaded though their records are deleted.
-    pub dropped: Vec<i64>,
+    /// Segments that the row still had when it was loaded though their records are deleted.
+    pub dropped: Vec<SegmentId>,
     /// The last batches, without a gap up to the end.
     pub ring: VecDeque<Cached>,
     pub state: Box<dyn PartitionState>,
@@ -113,6 +126,14 @@ pub(crate) struct Log {
     pub last_seq: u64,
     /// The commit that moved the start.
     pub start_seq: u64,
+    /// Everything below it has been compacted; 0: nothing has.
+    pub cleaned_to: i64,
+    /// Segments that others took the place of. Their files are there until a checkpoint has the new list.
+    pub replaced: Vec<Retired>,
+    /// Segments that are being made.
+    pub building: Vec<SegmentId>,
+    /// How often segments were replaced in this process.
+    pub replacements: u64,
 }
 
 impl Log {
@@ -241,6 +262,7 @@ impl Log {
         }
         self.segments.push(Segment {
             base_offset: base,
+            generation: 0,
             size: 0,
             times: SegmentTimes {
                 max_timestamp: -1,
@@ -250,6 +272,7 @@ impl Log {
             index: IndexTail::default(),
             fresh: true,
             unsynced: false,
+            last_seq: 0,
         });
     }
 
@@ -295,8 +318,19 @@ impl Log {
 
     /// Sets the commit of the last `count` batches.
     pub fn set_seq(&mut self, count: usize, seq: u64) {
+        let mut first = i64::MAX;
         for cached in self.ring.iter_mut().rev().take(count) {
             cached.seq = seq;
+            first = cached.segment;
+        }
+        self.note_seq(first, seq);
+    }
+
+    /// Notes a commit with appends to the segments from the one at `first` on.
+    pub fn note_seq(&mut self, first: i64, seq: u64) {
+        let appended_to = self.segments.iter_mut().rev();
+        for segment in appended_to.take_while(|s| s.base_offset >= first) {
+            segment.last_seq = seq;
         }
         self.last_seq = seq;
     }
@@ -339,15 +373,11 @@ impl Log {
             .count()
     }
 
-    /// Forgets segments that end at or below `start`, all but the active one. Returns their base offsets, and (weight, bytes not in
+    /// Forgets segments that end at or below `start`, all but the active one. Returns which, and (weight, bytes not in
     /// a file) that left memory.
-    pub fn drop_segments_below(&mut self, start: i64) -> (Vec<i64>, usize, usize) {
+    pub fn drop_segments_below(&mut self, start: i64) -> (Vec<SegmentId>, usize, usize) {
         let count = self.segments_below(start);
-        let dropped: Vec<i64> = self
-            .segments
-            .drain(..count)
-            .map(|s| s.base_offset)
-            .collect();
+        let dropped: Vec<SegmentId> = self.segments.drain(..count).map(|s| s.id()).collect();
         let (mut freed, mut unflushed) = (0, 0);
         let first = self.segments.first().map_or(i64::MAX, |s| s.base_offset);
         while !dropped.is_empty()
@@ -362,8 +392,8 @@ impl Log {
     }
 
     /// Forgets every segment and batch: all of it is deleted. Returns as [`Log::drop_segments_below`].
-    pub fn drop_all(&mut self) -> (Vec<i64>, usize, usize) {
-        let dropped = self.segments.drain(..).map(|s| s.base_offset).collect();
+    pub fn drop_all(&mut self) -> (Vec<SegmentId>, usize, usize) {
+        let dropped = self.segments.drain(..).map(|s| s.id()).collect();
         let (mut freed, mut unflushed) = (0, 0);
         for cached in self.ring.drain(..) {
             freed += cached.weight();
@@ -413,6 +443,13 @@ impl Log {
 }
 
 impl Segment {
+    pub fn id(&self) -> SegmentId {
+        SegmentId {
+            base: self.base_offset,
+            generation: self.generation,
+        }
+    }
+
     /// Notes a batch at the end.
     pub fn note(&mut self, last_offset: i64, max_timestamp: i64, size: usize, interval: usize) {
         if max_timestamp > self.times.max_timestamp {

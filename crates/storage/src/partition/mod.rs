@@ -19,17 +19,24 @@ use crate::queue::{Kind, QueuedOp};
 use crate::store::Commit;
 use crate::topic::TopicId;
 
+mod build;
+mod closed;
 pub(crate) mod files;
 mod log;
 mod read;
 mod rebuild;
+mod replace;
 mod replay;
 mod retention;
 pub(crate) mod row;
 mod times;
 pub(crate) mod walk;
 
+pub use build::{NewSegment, SegmentWriter};
+pub use closed::{ClosedSegment, ClosedSegments, SegmentReader};
+pub use files::SegmentId;
 pub(crate) use log::{Log, Segment, SegmentTimes, Staged};
+pub use replace::Replaced;
 
 /// From this size on an append's bytes go to their segment before the journal, which then holds their place only; smaller ones are
 /// copied into the journal and reach their segment in the background. A sync of a growing segment costs 0.6-0.9 ms beside the
@@ -125,14 +132,15 @@ impl FileSlice {
     }
 }
 
-/// Whole batches, the first of which holds the offset that was asked for.
+/// Whole batches, the first of which holds the offset that was asked for, or is the next one behind it.
 #[derive(Debug, Clone, Default)]
 pub struct ReadSlice {
     /// In order; from memory, from the file, or both.
     pub chunks: Vec<Chunk<FileSlice>>,
     /// The sum of their lengths.
     pub bytes: usize,
-    /// The offset after the last record in them; 0 without any.
+    /// Where to go on: there is nothing else before this offset. Without any batch it is the end that was given if there is none before
+    /// that, and the offset that was asked for if the first is too large.
     pub next: i64,
 }
 
@@ -166,25 +174,20 @@ pub(crate) struct Loaded {
 
 impl Partition {
     pub(crate) fn new(core: &Arc<Core>, loaded: Loaded) -> Arc<Partition> {
-        let (end, mut segments) = loaded.row.map_or((0, Vec::new()), |row| {
-            (
-                row.end,
-                row.segments
-                    .iter()
-                    .map(row::SegmentRow::load)
-                    .collect::<Vec<_>>(),
-            )
-        });
+        let row = loaded.row.unwrap_or_default();
+        let count = row.segments.len();
+        let rows = row.segments.iter().enumerate();
+        let mut segments: Vec<_> = rows.map(|(i, s)| s.load(i + 1 == count)).collect();
         // Their files may be gone already: a moved start is kept by the journal, the row only by the next checkpoint.
         let gone = segments
             .iter()
             .skip(1)
             .take_while(|s| s.base_offset <= loaded.log_start)
             .count();
-        let dropped = segments.drain(..gone).map(|s| s.base_offset).collect();
+        let dropped = segments.drain(..gone).map(|s| s.id()).collect();
         let log = Log {
             start: loaded.log_start,
-            end,
+            end: row.end,
             segments,
             dropped,
             ring: Default::default(),
@@ -194,6 +197,10 @@ impl Partition {
             dirty: false,
             last_seq: 0,
             start_seq: 0,
+            cleaned_to: row.cleaned_to,
+            replaced: Vec::new(),
+            building: Vec::new(),
+            replacements: 0,
         };
         Arc::new_cyclic(|me| Partition {
             me: me.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ottla_codec::response::Chunk;
 
-use super::files::SegmentFile;
+use super::files::{SegmentFile, SegmentId};
 use super::log::Log;
 use super::walk::{BatchAt, Walk};
 use super::{FileSlice, Partition, ReadSlice};
@@ -15,7 +15,7 @@ use crate::index::{self, IndexLen, OffsetEntry};
 
 /// A part of a segment file to read, as seen under the partition's lock.
 pub(super) struct FilePart {
-    base: i64,
+    pub id: SegmentId,
     size: u64,
     index: IndexLen,
     /// The last entry at or before the wanted offset that is not in the index file.
@@ -28,9 +28,23 @@ pub(super) struct FilePart {
     limit_position: Option<u64>,
 }
 
+/// How often a read takes its place anew since the segment there was replaced. Each time somebody must have been that fast.
+const MAX_REPLACED: usize = 100;
+
+/// What a part of a file has for a reader.
+enum Found {
+    /// Whole batches, and the offset after them.
+    Batches(Chunk<FileSlice>, i64),
+    /// No batch from the wanted offset on: compaction took them.
+    Gap,
+    /// The first batch is larger than what was asked for.
+    TooLarge,
+}
+
 impl Partition {
-    /// Reads whole batches from `offset` up to `end` (exclusive; pass the high watermark or the last stable offset), at most `max_bytes`
-    /// but for the first batch, which comes whole if `first_whole` is set, however large (KIP-74). Empty at the end.
+    /// Reads whole batches from `offset`, or the next batch behind it if there is none there, up to `end` (exclusive; pass the high
+    /// watermark or the last stable offset), at most `max_bytes` but for the first batch, which comes whole if `first_whole` is set, however
+    /// large (KIP-74). Empty at the end, which a compacted log may have before `end`.
     pub fn read(
         &self,
         offset: i64,
@@ -38,50 +52,61 @@ impl Partition {
         max_bytes: usize,
         first_whole: bool,
     ) -> Result<ReadSlice, ReadError> {
-        let mut out = ReadSlice::default();
-        let mut next = offset;
+        let mut out = ReadSlice {
+            next: offset,
+            ..ReadSlice::default()
+        };
         let end = end.min(self.high_watermark());
+        let mut replaced = 0;
         loop {
             let part = {
                 let log = self.lock();
-                if next == offset {
+                if out.bytes == 0 {
                     self.check_offset(&log, offset)?;
                 }
-                if next >= end {
+                if out.next >= end || out.next < log.start && out.bytes > 0 {
                     return Ok(out);
                 }
-                match file_part(&log, next, end, max_bytes) {
+                match file_part(&log, out.next, end, max_bytes) {
                     None => {
-                        read_memory(&log, next, end, max_bytes, first_whole, &mut out);
+                        read_memory(&log, end, max_bytes, first_whole, &mut out);
                         return Ok(out);
                     }
                     Some(part) => part,
                 }
             };
             let first_whole = first_whole && out.bytes == 0;
-            match self.read_file(
-                &part,
-                next,
-                max_bytes - out.bytes.min(max_bytes),
-                first_whole,
-            ) {
-                Ok(Some((chunk, reached))) => {
+            let room = max_bytes - out.bytes.min(max_bytes);
+            match self.read_file(&part, out.next, room, first_whole) {
+                Ok(Found::Batches(chunk, reached)) => {
                     out.bytes += chunk.len();
                     out.chunks.push(chunk);
-                    next = reached;
                     out.next = reached;
                     if reached < part.limit || out.bytes >= max_bytes {
                         return Ok(out);
                     }
                 }
-                Ok(None) => return Ok(out),
+                Ok(Found::Gap) => out.next = part.limit,
+                Ok(Found::TooLarge) => return Ok(out),
+                Err(e)
+                    if e.kind() == io::ErrorKind::NotFound
+                        && replaced < MAX_REPLACED
+                        && !self.is_listed(part.id) =>
+                {
+                    replaced += 1;
+                }
                 Err(e) if out.bytes > 0 => {
-                    tracing::warn!(offset = next, error = %e, "a read stops early");
+                    tracing::warn!(offset = out.next, error = %e, "a read stops early");
                     return Ok(out);
                 }
-                Err(e) => return Err(self.read_error(next, &e)),
+                Err(e) => return Err(self.read_error(out.next, &e)),
             }
         }
+    }
+
+    /// Whether the segment is in the list. One that is not may have lost its files.
+    pub(super) fn is_listed(&self, id: SegmentId) -> bool {
+        self.lock().segments.iter().any(|s| s.id() == id)
     }
 
     pub(super) fn read_error(&self, offset: i64, e: &io::Error) -> ReadError {
@@ -107,31 +132,36 @@ impl Partition {
         }
     }
 
-    /// The chunk of a segment from the batch that holds `offset`, and the offset after it. `None` if the first batch is too large.
+    /// The chunk of a segment from the batch that holds `offset`, or the next one, on.
     fn read_file(
         &self,
         part: &FilePart,
         offset: i64,
         max_bytes: usize,
         first_whole: bool,
-    ) -> io::Result<Option<(Chunk<FileSlice>, i64)>> {
-        let file = self.file(part.base, SegmentFile::Log)?;
-        let first = self
-            .locate(&*file, part, part.start, offset)?
-            .ok_or_else(|| missing(offset))?;
+    ) -> io::Result<Found> {
+        if part.size == 0 {
+            return Ok(Found::Gap);
+        }
+        let file = self.file(part.id, SegmentFile::Log)?;
+        let first = match self.locate(&*file, part, part.start, offset)? {
+            Some(first) if first.base_offset < part.limit => first,
+            _ if part.id.generation > 0 => return Ok(Found::Gap),
+            _ => return Err(missing(offset)),
+        };
         let budget_end = first.position + max_bytes as u64;
         if let Some(limit_position) = part.limit_position
             && limit_position <= budget_end
         {
             let len = (limit_position - first.position) as usize;
-            return Ok(Some((chunk(file, first.position, len), part.limit)));
+            return Ok(Found::Batches(chunk(file, first.position, len), part.limit));
         }
         let (mut end, mut reached) = (first.position, offset);
         if first_whole || first.end() <= budget_end {
             (end, reached) = (first.end(), first.next_offset);
         }
         if end == first.position {
-            return Ok(None);
+            return Ok(Found::TooLarge);
         }
         // From the last indexed batch that starts within the budget, to the last that ends within it.
         let from = self
@@ -156,7 +186,7 @@ impl Partition {
             (end, reached) = self.walk_to(&*file, part, first, budget_end)?;
         }
         let len = (end - first.position) as usize;
-        Ok(Some((chunk(file, first.position, len), reached)))
+        Ok(Found::Batches(chunk(file, first.position, len), reached))
     }
 
     fn walk_to(
@@ -177,7 +207,7 @@ impl Partition {
         Ok(at)
     }
 
-    /// The batch of a segment that holds `offset`.
+    /// The batch of a segment that holds `offset`, or the next one in it.
     pub(super) fn locate(
         &self,
         file: &dyn File,
@@ -187,10 +217,10 @@ impl Partition {
     ) -> io::Result<Option<BatchAt>> {
         let from = match hint {
             Some(entry) => Ok(Some(entry)),
-            None => self.file(part.base, SegmentFile::Index).and_then(|f| {
+            None => self.file(part.id, SegmentFile::Index).and_then(|f| {
                 index::floor_by(
                     part.index.offsets,
-                    |i| index::offset_entry(&*f, part.base, i),
+                    |i| index::offset_entry(&*f, part.id.base, i),
                     |e| e.offset <= offset,
                 )
             }),
@@ -218,7 +248,7 @@ impl Partition {
             Ok(Some(_)) | Err(_) => {}
         }
         if damaged {
-            self.try_rebuild(part.base);
+            self.try_rebuild(part.id);
         }
         let mut walk = Walk::new(file, 0, part.size);
         while let Some(batch) = walk.next()? {
@@ -235,19 +265,19 @@ impl Partition {
         {
             return Ok(Some(hint.position));
         }
-        let Ok(file) = self.file(part.base, SegmentFile::Index) else {
+        let Ok(file) = self.file(part.id, SegmentFile::Index) else {
             return Ok(None);
         };
         let found = index::floor_by(
             part.index.offsets,
-            |i| index::offset_entry(&*file, part.base, i),
+            |i| index::offset_entry(&*file, part.id.base, i),
             |e| e.position <= position && e.offset < part.limit,
         );
         let Ok(Some(entry)) = found else {
             return Ok(None);
         };
         // Only an entry that names the batch it points to is believed.
-        let log = self.file(part.base, SegmentFile::Log)?;
+        let log = self.file(part.id, SegmentFile::Log)?;
         match Walk::new(&*log, entry.position, part.size).next() {
             Ok(Some(batch)) if batch.next_offset == entry.offset + 1 => Ok(Some(entry.position)),
             _ => Ok(None),
@@ -294,7 +324,7 @@ pub(super) fn file_part(log: &Log, offset: i64, end: i64, max_bytes: usize) -> O
         .and_then(|e| segment.index.floor_position(e.position + max_bytes as u64))
         .filter(|e| e.offset < limit);
     Some(FilePart {
-        base: segment.base_offset,
+        id: segment.id(),
         size: limit_position.unwrap_or(segment.size),
         index: segment.index.in_file,
         start,
@@ -304,22 +334,22 @@ pub(super) fn file_part(log: &Log, offset: i64, end: i64, max_bytes: usize) -> O
     })
 }
 
-fn read_memory(
-    log: &Log,
-    offset: i64,
-    end: i64,
-    max_bytes: usize,
-    first_whole: bool,
-    out: &mut ReadSlice,
-) {
-    let at = log.ring.partition_point(|c| c.next_offset <= offset);
+fn read_memory(log: &Log, end: i64, max_bytes: usize, first_whole: bool, out: &mut ReadSlice) {
+    let at = log.ring.partition_point(|c| c.next_offset <= out.next);
     for cached in log.ring.range(at..) {
+        if cached.base_offset >= end {
+            break;
+        }
+        if cached.next_offset > end {
+            return;
+        }
         let fits = out.bytes + cached.bytes.len() <= max_bytes;
-        if cached.next_offset > end || !(fits || first_whole && out.bytes == 0) {
+        if !(fits || first_whole && out.bytes == 0) {
             return;
         }
         out.bytes += cached.bytes.len();
         out.next = cached.next_offset;
         out.chunks.push(Chunk::Bytes(cached.bytes.clone()));
     }
+    out.next = out.next.max(end);
 }

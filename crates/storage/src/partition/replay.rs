@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ottla_codec::batch::{BatchHeader, HEADER_LEN};
 use ottla_codec::control::{self, Outcome};
 
-use super::files::SegmentFile;
+use super::files::{SegmentFile, SegmentId};
 use super::log::{Cached, Log};
 use super::{LARGE_APPEND, Partition};
 use crate::fs::OpenMode;
@@ -19,7 +19,7 @@ impl Partition {
         if place.next_offset <= self.lock().end {
             return true;
         }
-        let Ok(file) = self.file(place.segment, SegmentFile::Log) else {
+        let Ok(file) = self.file(SegmentId::appended(place.segment), SegmentFile::Log) else {
             return false;
         };
         let mut found = 0;
@@ -77,7 +77,7 @@ impl Partition {
         }
         if let Some(segment) = log.segments.last_mut().filter(|s| s.fresh) {
             // Large appends may be in it already: it is cut at the end of recovery instead of emptied.
-            let log_file = self.path(place.segment, SegmentFile::Log);
+            let log_file = self.path(SegmentId::appended(place.segment), SegmentFile::Log);
             segment.fresh = !self.core.fs.exists(&log_file)?;
         }
         let size = log.segments.last().map_or(0, |s| s.size);
@@ -105,7 +105,7 @@ impl Partition {
                 self.evict(usize::MAX);
                 log = self.lock();
                 place_in_file(&mut log, &headers, len);
-                log.last_seq = seq;
+                log.note_seq(place.segment, seq);
             }
         }
         log.end = place.next_offset;
@@ -193,7 +193,7 @@ impl Partition {
         };
         segments.dedup();
         for base in segments {
-            let path = self.path(base, SegmentFile::Log);
+            let path = self.path(SegmentId::appended(base), SegmentFile::Log);
             if !self.core.fs.exists(&path)? {
                 self.core.fs.create_dir_all(&self.dir)?;
                 self.core.fs.open(&path, OpenMode::Truncate)?;
@@ -212,15 +212,15 @@ impl Partition {
             let mut log = self.lock();
             if log.start >= log.end && log.segments.last().is_some_and(|s| s.size > 0) {
                 // Retention may have removed the active segment as well: the next append starts one at the end.
-                let (bases, bytes, unflushed) = log.drop_all();
+                let (segments, bytes, unflushed) = log.drop_all();
                 self.forget_bytes(bytes, unflushed);
-                dropped.extend(bases);
+                dropped.extend(segments);
                 self.mark_dirty(&mut log);
             }
         }
         dropped
             .into_iter()
-            .try_for_each(|base| self.remove_files(base))?;
+            .try_for_each(|id| self.remove_files(id))?;
         self.restore_files()
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::files::SegmentId;
 use super::row::{SegmentRow, partition_key};
 use super::{Log, Partition};
 use crate::config::LogConfig;
@@ -34,7 +35,8 @@ impl From<&SegmentRow> for SegmentAge {
 }
 
 /// The log start that retention leads to, if it is to move. `end`: the end of what consumers have seen; nothing beyond it goes.
-/// As in Kafka the oldest segments go one by one, the active one too, as long as each is too old or the rest is large enough.
+/// As in Kafka the oldest segments go one by one, the active one too, as long as each is too old or the rest is large enough. One that
+/// compaction left empty goes with the next that goes.
 pub(crate) fn retained_from(
     segments: &[SegmentAge],
     end: i64,
@@ -51,8 +53,11 @@ pub(crate) fn retained_from(
     let mut start = None;
     for (i, s) in segments.iter().enumerate() {
         let segment_end = segments.get(i + 1).map_or(end, |next| next.base_offset);
-        if s.size == 0 || segment_end > end {
+        if segment_end > end {
             break;
+        }
+        if s.size == 0 {
+            continue;
         }
         let newest = if s.max_timestamp >= 0 {
             s.max_timestamp
@@ -170,8 +175,8 @@ impl Partition {
 }
 
 impl Partition {
-    /// Forgets segments below `start`, whose move is durable. Returns their base offsets: their files can go.
-    pub(crate) fn drop_segments(&self, start: i64) -> Vec<i64> {
+    /// Forgets segments below `start`, whose move is durable. Returns which: their files can go.
+    pub(crate) fn drop_segments(&self, start: i64) -> Vec<SegmentId> {
         let mut log = self.lock();
         let (dropped, bytes, unflushed) = log.drop_segments_below(start);
         self.forget_bytes(bytes, unflushed);
@@ -236,6 +241,29 @@ mod tests {
         assert_eq!(from(15), None);
         assert_eq!(from(14), Some(5));
         assert_eq!(from(0), Some(12));
+    }
+
+    #[test]
+    fn what_compaction_left_empty_goes_with_what_is_behind_it() {
+        let s = [
+            segment(0, 0, -1),
+            segment(5, 10, 100),
+            segment(9, 0, -1),
+            segment(20, 10, 900),
+            segment(30, 0, -1),
+        ];
+        let by_time = |now| retained_from(&s, 30, &config(Some(200), None), now);
+        assert_eq!(by_time(300), None);
+        assert_eq!(by_time(301), Some(9));
+        assert_eq!(by_time(1101), Some(30));
+        let by_size = |bytes| retained_from(&s, 30, &config(None, Some(bytes)), 2);
+        assert_eq!(by_size(20), None);
+        assert_eq!(by_size(10), Some(9));
+        assert_eq!(by_size(0), Some(30));
+        assert_eq!(
+            retained_from(&s[..1], 5, &config(Some(0), Some(0)), 9),
+            None
+        );
     }
 
     #[test]

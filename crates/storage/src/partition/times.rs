@@ -8,7 +8,7 @@ use ottla_codec::batch::BatchHeader;
 use ottla_codec::response::Chunk;
 use ottla_codec::walk;
 
-use super::files::SegmentFile;
+use super::files::{SegmentFile, SegmentId};
 use super::log::{LEADER_EPOCH, SegmentTimes};
 use super::read::file_part;
 use super::walk::{BatchAt, Walk};
@@ -62,38 +62,37 @@ impl Partition {
             return Ok(None);
         };
         let start = log.start;
-        let base = segment.base_offset;
+        let id = segment.id();
         if let Some(entry) = segment.index.floor_time(timestamp.saturating_sub(1)) {
             return Ok(Some(entry.offset.max(start)));
         }
         let count = segment.index.in_file.times;
         drop(log);
-        let found = self.file(base, SegmentFile::TimeIndex).and_then(|f| {
+        let found = self.file(id, SegmentFile::TimeIndex).and_then(|f| {
             index::floor_by(
                 count,
-                |i| index::time_entry(&*f, base, i),
+                |i| index::time_entry(&*f, id.base, i),
                 |t| t.max_timestamp < timestamp,
             )
         });
         let offset = match found {
             // All before its offset are not younger than an entry says, if it is right.
-            Ok(Some(entry)) if self.is_time_of(base, entry)? => entry.offset,
-            Ok(None) => base,
+            Ok(Some(entry)) if self.is_time_of(id, entry)? => entry.offset,
+            Ok(None) => id.base,
             _ => {
-                self.try_rebuild(base);
-                base
+                self.try_rebuild(id);
+                id.base
             }
         };
         Ok(Some(offset.max(start)))
     }
 
     /// Whether the batch that a time entry names is there and has that time.
-    fn is_time_of(&self, base: i64, entry: SegmentTimes) -> Result<bool, ReadError> {
+    fn is_time_of(&self, id: SegmentId, entry: SegmentTimes) -> Result<bool, ReadError> {
         let part = {
             let log = self.lock();
             let number = log.segment_of(entry.offset);
-            if number.is_none_or(|n| log.segments[n].base_offset != base) || entry.offset >= log.end
-            {
+            if number.is_none_or(|n| log.segments[n].id() != id) || entry.offset >= log.end {
                 return Ok(false);
             }
             match file_part(&log, entry.offset, log.end, 1) {
@@ -109,9 +108,13 @@ impl Partition {
             }
         };
         let found = self
-            .file(base, SegmentFile::Log)
-            .and_then(|file| self.locate(&*file, &part, part.start, entry.offset))
-            .map_err(|e| self.read_error(entry.offset, &e))?;
+            .file(id, SegmentFile::Log)
+            .and_then(|file| self.locate(&*file, &part, part.start, entry.offset));
+        let found = match found {
+            // Replaced meanwhile.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !self.is_listed(id) => None,
+            found => found.map_err(|e| self.read_error(entry.offset, &e))?,
+        };
         Ok(found.is_some_and(|b| {
             b.next_offset == entry.offset + 1 && b.max_timestamp == entry.max_timestamp
         }))
@@ -171,7 +174,11 @@ impl Partition {
             let bounds = self.time_bounds();
             let found = self.largest_within(&bounds)?;
             // Records may have been deleted, this one among them, since the bounds were taken.
-            if found.is_some() || self.log_start_offset() == bounds.start {
+            let same = || {
+                let log = self.lock();
+                (log.start, log.replacements) == (bounds.start, bounds.replacements)
+            };
+            if found.is_some() || same() {
                 return Ok(found);
             }
         }
@@ -182,6 +189,7 @@ impl Partition {
         let hw = self.high_watermark();
         let mut bounds = TimeBounds {
             start: log.start,
+            replacements: log.replacements,
             cut: None,
             whole: None,
         };
@@ -240,6 +248,8 @@ impl Partition {
 struct TimeBounds {
     /// The log's start then.
     start: i64,
+    /// How often segments had been replaced then.
+    replacements: u64,
     /// The segment that the log starts inside of: its end, and its largest timestamp, which may be a deleted record's.
     cut: Option<(i64, i64)>,
     /// The largest of the segments behind that one.

@@ -67,6 +67,7 @@ pub(crate) fn tuning() -> Tuning {
         reserve_bytes: 2048,
         journal_file_bytes: 16 << 10,
         checkpoint_room: 1024,
+        compaction_room: 4096,
     }
 }
 

@@ -162,7 +162,7 @@ impl Catalogue {
             let Some(topic) = topics.get(&id).filter(|t| index < t.partitions) else {
                 continue;
             };
-            let row: PartitionRow = postcard::from_bytes(value)
+            let row = PartitionRow::decode(value)
                 .map_err(|e| format!("row of partition {index} of {}: {e}", topic.name))?;
             if row.segments.last().is_some_and(|s| s.size > 0) {
                 return Err(format!(
@@ -208,7 +208,7 @@ fn parts_of<'a>(
     .into_iter()
     .filter(|(_, len)| *len > 0)
     .map(move |(kind, len)| {
-        let file = file_name(segment.base_offset, kind);
+        let file = file_name(segment.id(), kind);
         SegmentPart {
             dir: dir.to_owned(),
             link: format!("{prefix}-{file}"),

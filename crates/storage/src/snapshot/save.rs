@@ -114,7 +114,7 @@ impl Inner {
                 continue;
             }
             // One that cannot be read, or loaded, is found when the segments are linked.
-            let active = postcard::from_bytes::<PartitionRow>(&row)
+            let active = PartitionRow::decode(&row)
                 .is_ok_and(|row| row.segments.last().is_some_and(|s| s.size > 0));
             if active {
                 self.partition(&topic, index);
