@@ -48,10 +48,22 @@ setup_java() {
 
 setup_connect() {
     install_java
-    unchanged connect tests/connect/pom.xml && [ -d "$cache/connect/libs" ] && return
-    say "Java: Kafka Connect, its file connectors, MirrorMaker"
+    # Debian keeps the server's own programs out of the PATH.
+    if have apt-get; then
+        install_package pg_ctlcluster postgresql postgresql@17
+    else
+        install_package initdb postgresql postgresql@17
+    fi
+    local modules="tests/connect/pom.xml tests/connect/debezium/pom.xml"
+    # shellcheck disable=SC2086 # file names without spaces
+    unchanged connect $modules && [ -d "$cache/connect/plugins" ] && return
+    say "Java: Kafka Connect, its file connectors, MirrorMaker, Debezium for PostgreSQL"
+    rm -rf "$cache/connect"
     mkdir -p "$cache/connect"
-    mvn -q -B -f tests/connect/pom.xml package -DoutputDirectory="$cache/connect"
+    local module
+    for module in $modules; do
+        mvn -q -B -f "$module" package -DoutputDirectory="$cache/connect"
+    done
     made connect
 }
 

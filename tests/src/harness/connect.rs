@@ -83,15 +83,15 @@ impl Worker {
         });
         match ready {
             Ok(Ok(())) => {}
-            Ok(Err(status)) => panic!("the worker ended at start-up, {status}:\n{}", self.log()),
-            Err(last) => panic!("the worker does not come up: {last}\n{}", self.log()),
+            Ok(Err(status)) => panic!("the worker ended, {status}:\n{}", self.said_last()),
+            Err(last) => panic!("it does not come up: {last}\n{}", self.said_last()),
         }
     }
 
     /// Waits until it ends by itself.
     pub fn await_end(&mut self) -> ExitStatus {
         let ended = self.process().wait(START_TIMEOUT);
-        ended.unwrap_or_else(|| panic!("the worker goes on:\n{}", self.log()))
+        ended.unwrap_or_else(|| panic!("the worker goes on:\n{}", self.said_last()))
     }
 
     /// The address by which the cluster knows it, as in a connector's status.
@@ -187,7 +187,7 @@ impl Worker {
     pub fn await_that<T>(&self, what: &str, probe: impl FnMut() -> Result<T, String>) -> T {
         match try_await(TIMEOUT, probe) {
             Ok(value) => value,
-            Err(last) => panic!("in vain: {what}; last: {last}\n{}", self.log()),
+            Err(last) => panic!("in vain: {what}; last: {last}\n{}", self.said_last()),
         }
     }
 
@@ -195,6 +195,12 @@ impl Worker {
     pub fn log(&self) -> String {
         let log = fs::read(self.log_file()).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
+    }
+
+    fn said_last(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
     }
 
     fn process(&mut self) -> &mut Process {

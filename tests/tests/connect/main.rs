@@ -6,3 +6,6 @@ mod bad_records;
 mod copying;
 mod files;
 mod offsets;
+mod outbox;
+mod postgres;
+mod traces;
