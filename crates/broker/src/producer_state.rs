@@ -6,7 +6,9 @@ use ottla_codec::ResponseError;
 use ottla_codec::batch::{BatchHeader, TimestampType};
 use ottla_codec::control::Outcome;
 use ottla_coordinator::producers::{BatchInfo, PartitionProducers, Verdict};
-use ottla_storage::{ActiveProducer, AppendContext, Check, PartitionState, PartitionStateFactory};
+use ottla_storage::{
+    AbortedTransaction, ActiveProducer, AppendContext, Check, PartitionState, PartitionStateFactory,
+};
 
 use crate::settings::Settings;
 
@@ -132,9 +134,19 @@ impl PartitionState for Producers {
             .collect()
     }
 
-    fn aborted_between(&self, from: i64, to: i64) -> Vec<(i64, i64)> {
+    fn aborted_between(&self, from: i64, to: i64) -> Vec<AbortedTransaction> {
         let aborted = self.producers.transactions().aborted_between(from, to);
-        aborted.map(|a| (a.producer_id, a.first_offset)).collect()
+        aborted
+            .map(|a| AbortedTransaction {
+                producer_id: a.producer_id,
+                first_offset: a.first_offset,
+                last_offset: a.last_offset,
+            })
+            .collect()
+    }
+
+    fn forget_aborted(&mut self, last_offsets: &[i64]) {
+        self.producers.forget_aborted(last_offsets);
     }
 }
 
@@ -150,5 +162,52 @@ fn info(batch: &BatchHeader) -> BatchInfo {
             TimestampType::LogAppendTime => batch.max_timestamp,
             TimestampType::CreateTime => -1,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use ottla_codec::control;
+
+    use super::*;
+    use crate::settings::BrokerConfig;
+
+    #[test]
+    fn an_aborted_transaction_is_told_with_its_marker_until_it_is_forgotten() {
+        let config = BrokerConfig {
+            data_dir: std::path::PathBuf::new(),
+            values: BTreeMap::new(),
+        };
+        let settings = Settings::new(&config).expect("the defaults");
+        let factory = factory(Arc::new(settings));
+        let mut state = factory.load(None).expect("empty");
+        let mut marker_at = |producer_id, offset| {
+            let mut batch = control::marker(producer_id, 0, Outcome::Abort, 0);
+            ottla_codec::batch::set_offset_and_epoch(&mut batch, offset, 0);
+            let marker = BatchHeader::parse(&batch).expect("a batch");
+            let data = BatchHeader {
+                base_offset: offset - 1,
+                attributes: 0x10,
+                base_sequence: 0,
+                ..marker
+            };
+            state.appended(&data, None, 0);
+            state.appended(&marker, Some(Outcome::Abort), 0);
+        };
+        marker_at(7, 1);
+        marker_at(8, 3);
+        let of = |producer_id, last_offset| AbortedTransaction {
+            producer_id,
+            first_offset: last_offset - 1,
+            last_offset,
+        };
+        assert_eq!(state.aborted_between(0, 4), [of(7, 1), of(8, 3)]);
+        state.forget_aborted(&[1]);
+        assert_eq!(state.aborted_between(0, 4), [of(8, 3)]);
+        let snapshot = state.snapshot();
+        let state = factory.load(snapshot.as_deref()).expect("its own");
+        assert_eq!(state.aborted_between(0, 4), [of(8, 3)]);
     }
 }

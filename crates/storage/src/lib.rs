@@ -47,7 +47,9 @@ pub use partition::{
     AppendContext, Appended, ClosedSegment, ClosedSegments, DataWatcher, FileSlice, NewSegment,
     Partition, ReadSlice, Replaced, SegmentId, SegmentReader, SegmentWriter, TimestampOffset,
 };
-pub use partition_state::{ActiveProducer, Check, PartitionState, PartitionStateFactory};
+pub use partition_state::{
+    AbortedTransaction, ActiveProducer, Check, PartitionState, PartitionStateFactory,
+};
 pub use reset::{ResetTopics, Wiped};
 pub use store::{Commit, MetaOp, Op, Store, StoreStats, Tree};
 pub use topic::{NewTopic, Topic, TopicId, Topics};

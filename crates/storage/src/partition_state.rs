@@ -37,6 +37,16 @@ pub struct ActiveProducer {
     pub transaction_start: i64,
 }
 
+/// An aborted transaction: the transactional records of `producer_id` from `first_offset` up to the marker at `last_offset` are
+/// none for readers of committed records (KIP-98).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct AbortedTransaction {
+    pub producer_id: i64,
+    pub first_offset: i64,
+    pub last_offset: i64,
+}
+
 /// State of one partition, fed with every batch.
 pub trait PartitionState: Send + Sync {
     /// Decides on a batch that carries a producer id, before it gets an offset.
@@ -65,10 +75,13 @@ pub trait PartitionState: Send + Sync {
     fn active_producers(&self) -> Vec<ActiveProducer> {
         Vec::new()
     }
-    /// Aborted transactions with records in `from..to`: producer id and first offset, by marker.
-    fn aborted_between(&self, _from: i64, _to: i64) -> Vec<(i64, i64)> {
+    /// Aborted transactions with records in `from..to`, by marker.
+    fn aborted_between(&self, _from: i64, _to: i64) -> Vec<AbortedTransaction> {
         Vec::new()
     }
+    /// Forgets the aborted transactions whose markers are at `last_offsets`, in any order. All of them are durable, and compaction
+    /// has left no record of them. Offsets of other markers change nothing.
+    fn forget_aborted(&mut self, _last_offsets: &[i64]) {}
 }
 
 /// Makes the state of a partition, empty or from a snapshot.

@@ -248,7 +248,11 @@ impl Fetch {
             found.served.extend(read.noted);
             found.due_ms = found.due_ms.into_iter().chain(read.due_ms).min();
             if self.read_committed && !read.chunks.is_empty() {
-                aborted = partition.aborted_between(target.offset, read.next);
+                let between = partition.aborted_between(target.offset, read.next);
+                aborted = between
+                    .into_iter()
+                    .map(|a| (a.producer_id, a.first_offset))
+                    .collect();
             }
             read.chunks
         } else {

@@ -140,6 +140,17 @@ impl PartitionTransactions {
             .filter(move |a| a.first_offset < to)
     }
 
+    /// Forgets the aborted transactions whose markers are at `last_offsets`, in any order: compaction has left no record of
+    /// them, and their markers are about to go. Other offsets change nothing.
+    pub fn forget_aborted(&mut self, last_offsets: &[i64]) {
+        if last_offsets.is_empty() {
+            return;
+        }
+        let gone: BTreeSet<i64> = last_offsets.iter().copied().collect();
+        self.aborted
+            .retain(|aborted| !gone.contains(&aborted.last_offset));
+    }
+
     /// Appends at and after `offset` are taken back: transactions that began there are gone, and those that ended there open.
     pub fn truncate(&mut self, offset: i64) {
         while let Some(ended) = self.ended.pop_back_if(|ended| ended.marker >= offset) {
@@ -226,6 +237,23 @@ mod tests {
         assert_eq!(left.collect::<Vec<_>>(), [1, 2]);
     }
 
+    #[test]
+    fn what_compaction_took_is_forgotten_and_the_rest_is_found() {
+        let mut transactions = PartitionTransactions::new();
+        for producer in 0..6 {
+            transactions.appended(producer, producer * 10);
+            transactions.marker(producer, Outcome::Abort, producer * 10 + 5);
+        }
+        transactions.forget_aborted(&[35, 5, 7, 99]);
+        let ids = |from, to| -> Vec<i64> {
+            let found = transactions.aborted_between(from, to);
+            found.map(|a| a.producer_id).collect()
+        };
+        assert_eq!(ids(0, 100), [1, 2, 4, 5]);
+        assert_eq!(ids(5, 36), [1, 2]);
+        assert_eq!(ids(26, 51), [4, 5]);
+    }
+
     #[derive(Debug, Clone, Copy)]
     enum Step {
         Batch(i64),
@@ -274,7 +302,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_knows_what_the_log_says(steps in prop::collection::vec(step(), 0..60)) {
+        fn it_knows_what_the_log_says(steps in prop::collection::vec(step(), 0..60), forgotten: u64) {
             let mut log: Vec<Step> = Vec::new();
             let mut durable = 0;
             let mut transactions = PartitionTransactions::new();
@@ -314,9 +342,19 @@ mod tests {
                     prop_assert!(expected.eq(transactions.aborted_between(from, to)), "{}..{}", from, to);
                 }
             }
-            let restored = PartitionTransactions::restore(open, aborted.into());
+            let restored = PartitionTransactions::restore(open, aborted.clone().into());
             transactions.durable(end);
-            prop_assert_eq!(restored, transactions);
+            prop_assert_eq!(&restored, &transactions);
+
+            let forgets = |a: &Aborted| forgotten >> (a.last_offset % 64) & 1 == 1;
+            let gone: Vec<i64> = aborted.iter().filter(|a| forgets(a)).map(|a| a.last_offset).collect();
+            transactions.forget_aborted(&gone);
+            for from in 0..=end {
+                for to in from..=end {
+                    let expected = aborted.iter().filter(|a| a.last_offset >= from && a.first_offset < to && !forgets(a));
+                    prop_assert!(expected.eq(transactions.aborted_between(from, to)), "{}..{}", from, to);
+                }
+            }
         }
     }
 }

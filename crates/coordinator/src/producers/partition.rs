@@ -105,6 +105,11 @@ impl PartitionProducers {
         self.transactions.log_starts_at(log_start);
     }
 
+    /// Forgets aborted transactions, see [`PartitionTransactions::forget_aborted`].
+    pub fn forget_aborted(&mut self, last_offsets: &[i64]) {
+        self.transactions.forget_aborted(last_offsets);
+    }
+
     /// Forgets producers that appended nothing for `expiration_ms`. One with an open transaction is not forgotten.
     pub fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
         let open = self.transactions.open();

@@ -14,7 +14,7 @@ use crate::core::Core;
 use crate::error::{AppendError, ReadError};
 use crate::fs::File;
 use crate::journal::format::Place;
-use crate::partition_state::{ActiveProducer, PartitionState};
+use crate::partition_state::{AbortedTransaction, ActiveProducer, PartitionState};
 use crate::queue::{Kind, QueuedOp};
 use crate::store::Commit;
 use crate::topic::TopicId;
@@ -394,8 +394,8 @@ impl Partition {
             .max(self.log_start_offset())
             .min(self.high_watermark())
     }
-    /// Aborted transactions with records in `from..to`: producer id and first offset.
-    pub fn aborted_between(&self, from: i64, to: i64) -> Vec<(i64, i64)> {
+    /// Aborted transactions with records in `from..to`, by marker.
+    pub fn aborted_between(&self, from: i64, to: i64) -> Vec<AbortedTransaction> {
         self.log.lock().state.aborted_between(from, to)
     }
     /// Whether a transaction of `producer_id` is open here, so that its batches need no [`AppendContext::begins_transaction`].
