@@ -20,9 +20,12 @@ const MAGIC: usize = 16;
 const CRC: usize = 17;
 /// The CRC covers everything from here on.
 const ATTRIBUTES: usize = 21;
+const BASE_TIMESTAMP: usize = 27;
 const MAX_TIMESTAMP: usize = 35;
+const RECORD_COUNT: usize = 57;
 
 const LOG_APPEND_TIME_BIT: i16 = 0x08;
+const DELETE_HORIZON_BIT: i16 = 0x40;
 /// A record is at least its length, attributes, two deltas, two null lengths and a header count of a byte each.
 const MIN_RECORD_LEN: usize = 7;
 
@@ -81,12 +84,12 @@ impl BatchHeader {
             crc: i32_at(header, CRC) as u32,
             attributes: i16_at(header, ATTRIBUTES),
             last_offset_delta: i32_at(header, 23),
-            base_timestamp: i64_at(header, 27),
+            base_timestamp: i64_at(header, BASE_TIMESTAMP),
             max_timestamp: i64_at(header, MAX_TIMESTAMP),
             producer_id: i64_at(header, 43),
             producer_epoch: i16_at(header, 51),
             base_sequence: i32_at(header, 53),
-            record_count: i32_at(header, 57),
+            record_count: i32_at(header, RECORD_COUNT),
         };
         if header.base_offset < 0 {
             return Err(BatchError::Invalid("base offset is negative"));
@@ -132,6 +135,11 @@ impl BatchHeader {
     /// Attribute bit 5.
     pub fn is_control(&self) -> bool {
         self.attributes & 0x20 != 0
+    }
+    /// When compaction may remove the batch's tombstones, or the marker that it is, milliseconds since the epoch (attribute bit
+    /// 6, KIP-534). The records' timestamps are relative to it then.
+    pub fn delete_horizon(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON_BIT != 0).then_some(self.base_timestamp)
     }
     /// The last record's offset.
     pub fn last_offset(&self) -> i64 {
@@ -285,6 +293,31 @@ pub fn set_log_append_time(batch: &mut [u8], now_ms: i64) {
     batch[ATTRIBUTES..ATTRIBUTES + 2].copy_from_slice(&attributes.to_be_bytes());
     batch[MAX_TIMESTAMP..MAX_TIMESTAMP + 8].copy_from_slice(&now_ms.to_be_bytes());
     seal(&mut batch[..size]);
+}
+
+/// What a batch's header says after its records were written anew.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Thinned {
+    pub max_timestamp: i64,
+    pub record_count: i32,
+    /// One to set; what there is stays without.
+    pub delete_horizon: Option<i64>,
+}
+
+/// Writes length, the fields of `thinned` and the CRC into `batch`, which is exactly one batch, its header as it was.
+pub(crate) fn reseal(batch: &mut [u8], thinned: Thinned) -> Result<(), BatchError> {
+    let length = i32::try_from(batch.len() - LOG_OVERHEAD)
+        .map_err(|_| BatchError::Invalid("longer than a batch can be"))?;
+    batch[LENGTH..LEADER_EPOCH].copy_from_slice(&length.to_be_bytes());
+    if let Some(horizon) = thinned.delete_horizon {
+        let attributes = i16_at(batch, ATTRIBUTES) | DELETE_HORIZON_BIT;
+        batch[ATTRIBUTES..ATTRIBUTES + 2].copy_from_slice(&attributes.to_be_bytes());
+        batch[BASE_TIMESTAMP..MAX_TIMESTAMP].copy_from_slice(&horizon.to_be_bytes());
+    }
+    batch[MAX_TIMESTAMP..MAX_TIMESTAMP + 8].copy_from_slice(&thinned.max_timestamp.to_be_bytes());
+    batch[RECORD_COUNT..HEADER_LEN].copy_from_slice(&thinned.record_count.to_be_bytes());
+    seal(batch);
+    Ok(())
 }
 
 /// Writes the CRC of `batch`, which is exactly one batch.

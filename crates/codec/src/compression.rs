@@ -1,13 +1,15 @@
 //! The five codecs of record batches, with a bound on what a batch may inflate to.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
-use lz4_flex::frame::{FrameDecoder, FrameEncoder};
+use lz4_flex::frame::FrameDecoder;
 
+mod deflate;
 mod inflate;
 mod snappy;
 mod zstd_frames;
 
+pub(crate) use deflate::Deflate;
 pub(crate) use inflate::Inflate;
 
 /// A batch's codec: the low three bits of its attributes.
@@ -70,26 +72,14 @@ pub fn decompress(
 /// # Panics
 /// Never by `input`; the encoders write into memory, which cannot fail.
 pub fn compress(codec: Compression, input: &[u8]) -> Vec<u8> {
-    const IN_MEMORY: &str = "writing into memory cannot fail";
-    match codec {
-        Compression::None => input.to_vec(),
-        Compression::Gzip => {
-            let mut encoder =
-                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-            encoder.write_all(input).expect(IN_MEMORY);
-            encoder.finish().expect(IN_MEMORY)
-        }
-        Compression::Snappy => snappy::compress(input),
-        Compression::Lz4 => {
-            // Independent blocks: the only ones that Java's reader takes.
-            let mut encoder = FrameEncoder::new(Vec::new());
-            encoder.write_all(input).expect(IN_MEMORY);
-            encoder.finish().expect(IN_MEMORY)
-        }
-        Compression::Zstd => {
-            zstd::bulk::compress(input, zstd::DEFAULT_COMPRESSION_LEVEL).expect(IN_MEMORY)
-        }
+    if codec == Compression::Zstd {
+        // Told the size, it takes no larger window than that; its readers take as much memory.
+        return zstd::bulk::compress(input, zstd::DEFAULT_COMPRESSION_LEVEL)
+            .expect("writing into memory cannot fail");
     }
+    let mut deflate = Deflate::new(codec, Vec::new());
+    deflate.write(input);
+    deflate.finish()
 }
 
 fn malformed(codec: Compression, reason: impl ToString) -> CompressionError {

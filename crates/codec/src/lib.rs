@@ -24,6 +24,7 @@ pub mod produce_removed;
 pub mod records;
 pub mod request;
 pub mod response;
+pub mod rewrite;
 mod shape;
 pub mod walk;
 mod wire;

@@ -28,6 +28,8 @@ pub struct Seen {
     pub offset_delta: i32,
     /// Whether it has a key.
     pub has_key: bool,
+    /// Whether it has a value, or is a tombstone.
+    pub has_value: bool,
     /// Milliseconds since the epoch, as the producer set it.
     pub timestamp: i64,
 }
@@ -45,11 +47,15 @@ pub fn walk(
     mut see: impl FnMut(Seen),
 ) -> Result<(), RecordError> {
     let packed = batch.get(HEADER_LEN..header.size).unwrap_or_default();
-    let see = |seen| {
-        see(seen);
-        ControlFlow::Continue(())
+    let look = Look {
+        header,
+        order: Dense,
+        see: |seen| {
+            see(seen);
+            ControlFlow::Continue(())
+        },
     };
-    over(header, packed, limit, Dense, see)
+    over(header, packed, limit, look)
 }
 
 /// Shows every record of `batch`, which is exactly one batch of a log, until `see` breaks off: what was not shown was not
@@ -60,17 +66,7 @@ pub fn stored(
     limit: usize,
     mut see: impl FnMut(Seen) -> ControlFlow<()>,
 ) -> Result<(), RecordError> {
-    let header = BatchHeader::parse(batch)?;
-    if batch.len() < header.size {
-        return Err(RecordError::Batch(BatchError::Truncated {
-            have: batch.len(),
-            need: header.size,
-        }));
-    }
-    if batch.len() > header.size {
-        let more = BatchError::Invalid("bytes after the batch");
-        return Err(RecordError::Batch(more));
-    }
+    let header = exactly_one(batch)?;
     let appended = header.timestamp_type() == TimestampType::LogAppendTime;
     let see = |mut seen: Seen| {
         if appended {
@@ -78,26 +74,63 @@ pub fn stored(
         }
         see(seen)
     };
-    let order = Increasing {
-        next: 0,
-        last: header.last_offset_delta,
+    let look = Look {
+        header: &header,
+        order: Increasing::of(&header),
+        see,
     };
-    over(&header, &batch[HEADER_LEN..], limit, order, see)
+    over(&header, &batch[HEADER_LEN..], limit, look)
 }
 
-fn over(
+/// The header of `batch`, which must be one batch and nothing else.
+pub(crate) fn exactly_one(batch: &[u8]) -> Result<BatchHeader, BatchError> {
+    let header = BatchHeader::parse(batch)?;
+    if batch.len() < header.size {
+        return Err(BatchError::Truncated {
+            have: batch.len(),
+            need: header.size,
+        });
+    }
+    if batch.len() > header.size {
+        return Err(BatchError::Invalid("bytes after the batch"));
+    }
+    Ok(header)
+}
+
+/// What is done with every record.
+pub(crate) trait Visit {
+    /// Reads the record at `index`, all of its `fields`.
+    fn record(&mut self, index: usize, fields: impl Fields) -> Result<ControlFlow<()>, Fault>;
+}
+
+/// Checks a record's fields, and shows what `see` wants to know.
+struct Look<'h, O, S> {
+    header: &'h BatchHeader,
+    order: O,
+    see: S,
+}
+
+impl<O: Order, S: FnMut(Seen) -> ControlFlow<()>> Visit for Look<'_, O, S> {
+    #[inline]
+    fn record(&mut self, index: usize, fields: impl Fields) -> Result<ControlFlow<()>, Fault> {
+        let seen = record(self.header, index, &mut self.order, fields, |_| {})?;
+        Ok((self.see)(seen))
+    }
+}
+
+/// Shows every record of the batch's body to `visit`.
+pub(crate) fn over(
     header: &BatchHeader,
     packed: &[u8],
     limit: usize,
-    order: impl Order,
-    see: impl FnMut(Seen) -> ControlFlow<()>,
+    visit: impl Visit,
 ) -> Result<(), RecordError> {
     match header.compression()? {
-        Compression::None => plain(header, packed, order, see),
+        Compression::None => plain(header, packed, visit),
         codec => BUFFER.with_borrow_mut(|buffer| {
             buffer.resize(buffer.len().max(WINDOW), 0);
             let inflate = Inflate::new(codec, packed, limit)?;
-            inflated(header, inflate, buffer, order, see)
+            inflated(header, inflate, buffer, visit)
         }),
     }
 }
@@ -106,12 +139,7 @@ const MORE_BYTES: &str = "bytes after the last record that the header counts";
 const PAST_END: &str = "runs past the batch's end";
 
 /// Walks over records that are all there.
-fn plain(
-    header: &BatchHeader,
-    body: &[u8],
-    mut order: impl Order,
-    mut see: impl FnMut(Seen) -> ControlFlow<()>,
-) -> Result<(), RecordError> {
+fn plain(header: &BatchHeader, body: &[u8], mut visit: impl Visit) -> Result<(), RecordError> {
     let mut reader = Reader::new(body);
     let count = usize::try_from(header.record_count).unwrap_or(0);
     for index in 0..count {
@@ -119,8 +147,8 @@ fn plain(
         let bytes = reader
             .take(len)
             .map_err(|_| Fault::Record(PAST_END).at(index))?;
-        let seen = record(header, index, &mut order, Reader::new(bytes));
-        if see(seen.map_err(|fault| fault.at(index))?).is_break() {
+        let visited = visit.record(index, Reader::new(bytes));
+        if visited.map_err(|fault| fault.at(index))?.is_break() {
             return Ok(());
         }
     }
@@ -135,8 +163,7 @@ fn inflated(
     header: &BatchHeader,
     inflate: Inflate<'_>,
     buffer: &mut Vec<u8>,
-    mut order: impl Order,
-    mut see: impl FnMut(Seen) -> ControlFlow<()>,
+    mut visit: impl Visit,
 ) -> Result<(), RecordError> {
     let mut window = Window {
         inflate,
@@ -146,8 +173,8 @@ fn inflated(
     };
     let count = usize::try_from(header.record_count).unwrap_or(0);
     for index in 0..count {
-        let seen = next(header, index, &mut order, &mut window);
-        if see(seen.map_err(|fault| fault.at(index))?).is_break() {
+        let visited = next(index, &mut visit, &mut window);
+        if visited.map_err(|fault| fault.at(index))?.is_break() {
             return Ok(());
         }
     }
@@ -159,11 +186,10 @@ fn inflated(
 }
 
 fn next(
-    header: &BatchHeader,
     index: usize,
-    order: &mut impl Order,
+    visit: &mut impl Visit,
     window: &mut Window<'_, '_>,
-) -> Result<Seen, Fault> {
+) -> Result<ControlFlow<()>, Fault> {
     loop {
         let mut reader = Reader::new(window.unread());
         let len = length(&mut reader);
@@ -171,14 +197,14 @@ fn next(
         match len {
             Ok(len) if len <= have => {
                 let bytes = &window.unread()[begin..begin + len];
-                let seen = record(header, index, order, Reader::new(bytes))?;
+                let visited = visit.record(index, Reader::new(bytes))?;
                 window.pass(begin + len);
-                return Ok(seen);
+                return Ok(visited);
             }
             Ok(len) if len > WHOLE => {
                 window.pass(begin);
                 let fields = LongRecord { window, left: len };
-                return record(header, index, order, fields);
+                return visit.record(index, fields);
             }
             // Cut off by the window's end, or by the batch's.
             Ok(_) | Err(_) if have < WHOLE && window.fill()? => {}
@@ -198,7 +224,7 @@ fn length(reader: &mut Reader<'_>) -> Result<usize, Fault> {
 }
 
 /// What is wrong, the record's index left to be said.
-enum Fault {
+pub(crate) enum Fault {
     Compression(CompressionError),
     Record(&'static str),
 }
@@ -225,11 +251,12 @@ impl From<WireError> for Fault {
 }
 
 /// The bytes of one record, read from its front.
-trait Fields {
+pub(crate) trait Fields {
     fn u8(&mut self) -> Result<u8, Fault>;
     fn varint(&mut self) -> Result<i32, Fault>;
     fn varlong(&mut self) -> Result<i64, Fault>;
-    fn skip(&mut self, len: usize) -> Result<(), Fault>;
+    /// Gives the next `len` bytes in one piece or several.
+    fn feed(&mut self, len: usize, take: impl FnMut(&[u8])) -> Result<(), Fault>;
     fn remaining(&self) -> usize;
 }
 
@@ -250,8 +277,8 @@ impl Fields for Reader<'_> {
     }
 
     #[inline]
-    fn skip(&mut self, len: usize) -> Result<(), Fault> {
-        self.take(len)?;
+    fn feed(&mut self, len: usize, mut take: impl FnMut(&[u8])) -> Result<(), Fault> {
+        take(self.take(len)?);
         Ok(())
     }
 
@@ -262,7 +289,7 @@ impl Fields for Reader<'_> {
 }
 
 /// Which offsets records may have.
-trait Order {
+pub(crate) trait Order {
     fn check(&mut self, index: usize, offset_delta: i32) -> Result<(), Fault>;
 }
 
@@ -280,11 +307,20 @@ impl Order for Dense {
 }
 
 /// As compaction leaves them.
-struct Increasing {
+pub(crate) struct Increasing {
     /// The least that the next record may have.
     next: i64,
     /// The most that the last may.
     last: i32,
+}
+
+impl Increasing {
+    pub fn of(header: &BatchHeader) -> Increasing {
+        Increasing {
+            next: 0,
+            last: header.last_offset_delta,
+        }
+    }
 }
 
 impl Order for Increasing {
@@ -301,12 +337,14 @@ impl Order for Increasing {
     }
 }
 
+/// Reads and checks a record's fields; `key` gets the key's bytes, in one piece or several.
 #[inline]
-fn record(
+pub(crate) fn record(
     header: &BatchHeader,
     index: usize,
     order: &mut impl Order,
     mut fields: impl Fields,
+    key: impl FnMut(&[u8]),
 ) -> Result<Seen, Fault> {
     fields.u8()?; // attributes, unused so far
     let delta = fields.varlong()?;
@@ -316,8 +354,8 @@ fn record(
         .ok_or(Fault::Record("timestamp overflows"))?;
     let offset_delta = fields.varint()?;
     order.check(index, offset_delta)?;
-    let has_key = nullable(&mut fields)?;
-    nullable(&mut fields)?;
+    let has_key = nullable(&mut fields, key)?;
+    let has_value = nullable(&mut fields, |_| {})?;
     let headers = fields.varint()?;
     let headers =
         usize::try_from(headers).map_err(|_| Fault::Record("header count is negative"))?;
@@ -326,10 +364,10 @@ fn record(
         return Err(Fault::Record("more headers than it can hold"));
     }
     for _ in 0..headers {
-        if !nullable(&mut fields)? {
+        if !nullable(&mut fields, |_| {})? {
             return Err(Fault::Record("header key is null"));
         }
-        nullable(&mut fields)?;
+        nullable(&mut fields, |_| {})?;
     }
     if fields.remaining() > 0 {
         return Err(Fault::Record("bytes after its last field"));
@@ -338,19 +376,20 @@ fn record(
         index,
         offset_delta,
         has_key,
+        has_value,
         timestamp,
     })
 }
 
-/// Skips bytes with a varint length; false for null (-1).
+/// Passes over bytes with a varint length; false for null (-1).
 #[inline]
-fn nullable(fields: &mut impl Fields) -> Result<bool, Fault> {
+fn nullable(fields: &mut impl Fields, take: impl FnMut(&[u8])) -> Result<bool, Fault> {
     let len = fields.varint()?;
     if len == -1 {
         return Ok(false);
     }
     let len = usize::try_from(len).map_err(|_| Fault::Record("negative length of a field"))?;
-    fields.skip(len)?;
+    fields.feed(len, take)?;
     Ok(true)
 }
 

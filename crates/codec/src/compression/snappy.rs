@@ -113,21 +113,56 @@ pub(super) fn decompress(
     Ok(())
 }
 
-/// Compresses in the framing.
-pub(super) fn compress(input: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(XERIAL_HEADER_LEN + snap::raw::max_compress_len(XERIAL_BLOCK));
-    out.extend_from_slice(XERIAL_MAGIC);
-    // The version, and the oldest version that can read it.
-    out.extend_from_slice(&[0, 0, 0, 1, 0, 0, 0, 1]);
-    let mut encoder = snap::raw::Encoder::new();
-    for block in input.chunks(XERIAL_BLOCK) {
-        let block = encoder
-            .compress_vec(block)
-            .expect("a block of 32 KiB is within what snappy can compress");
-        out.extend_from_slice(&(block.len() as u32).to_be_bytes());
-        out.extend_from_slice(&block);
+/// Compresses in the framing of snappy-java, as it writes it.
+pub(super) struct Framed {
+    encoder: snap::raw::Encoder,
+    /// Of the block that is not full yet.
+    block: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Framed {
+    /// Behind what is in `out`.
+    pub fn new(mut out: Vec<u8>) -> Framed {
+        out.extend_from_slice(XERIAL_MAGIC);
+        // The version, and the oldest version that can read it.
+        out.extend_from_slice(&[0, 0, 0, 1, 0, 0, 0, 1]);
+        Framed {
+            encoder: snap::raw::Encoder::new(),
+            block: Vec::new(),
+            out,
+        }
     }
-    out
+
+    pub fn write(&mut self, mut input: &[u8]) {
+        while !input.is_empty() {
+            let room = XERIAL_BLOCK - self.block.len();
+            let (piece, rest) = input.split_at(room.min(input.len()));
+            self.block.extend_from_slice(piece);
+            input = rest;
+            if self.block.len() == XERIAL_BLOCK {
+                self.end_block();
+            }
+        }
+    }
+
+    pub fn finish(mut self) -> Vec<u8> {
+        if !self.block.is_empty() {
+            self.end_block();
+        }
+        self.out
+    }
+
+    fn end_block(&mut self) {
+        let packed = self
+            .encoder
+            .compress_vec(&self.block)
+            .expect("a block of 32 KiB is within what snappy can compress");
+        self.out
+            .extend_from_slice(&(packed.len() as u32).to_be_bytes());
+        self.out.extend_from_slice(&packed);
+        self.block.clear();
+    }
 }
 
 #[cfg(test)]

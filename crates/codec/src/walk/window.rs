@@ -96,7 +96,7 @@ impl Fields for LongRecord<'_, '_, '_> {
         self.small(|r| r.varlong())
     }
 
-    fn skip(&mut self, len: usize) -> Result<(), Fault> {
+    fn feed(&mut self, len: usize, mut take: impl FnMut(&[u8])) -> Result<(), Fault> {
         let rest = self.left.checked_sub(len).ok_or(WireError::Short {
             need: len,
             have: self.left,
@@ -106,6 +106,7 @@ impl Fields for LongRecord<'_, '_, '_> {
             if step == 0 && !self.window.fill()? {
                 return Err(Fault::Record(PAST_END));
             }
+            take(&self.window.unread()[..step]);
             self.window.pass(step);
             self.left -= step;
         }
