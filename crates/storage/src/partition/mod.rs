@@ -37,6 +37,7 @@ pub use closed::{ClosedSegment, ClosedSegments, SegmentReader};
 pub use files::SegmentId;
 pub(crate) use log::{Log, Segment, SegmentTimes, Staged};
 pub use replace::Replaced;
+pub(crate) use times::INFLATE_LIMIT;
 
 /// From this size on an append's bytes go to their segment before the journal, which then holds their place only; smaller ones are
 /// copied into the journal and reach their segment in the background. A sync of a growing segment costs 0.6-0.9 ms beside the

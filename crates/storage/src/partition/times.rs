@@ -18,7 +18,7 @@ use crate::fs::File;
 use crate::index;
 
 /// What a compressed batch may inflate to when a time is looked for in it.
-const INFLATE_LIMIT: usize = 256 << 20;
+pub(crate) const INFLATE_LIMIT: usize = 256 << 20;
 /// Looking for a time goes through the log in pieces of this size.
 const SEARCH_BYTES: usize = 1 << 20;
 
