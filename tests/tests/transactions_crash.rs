@@ -1,253 +1,33 @@
-//! Transfers between two topics while the broker is killed again and again, and producers vanish in the middle: who reads
-//! committed records sees both sides of a transfer or none, each once; all that was said to be committed, and nothing that was
-//! said to be aborted. `OTTLA_CRASH_ROUNDS` sets the number of kills.
+//! Transfers between two topics while the broker is killed again and again, and producers vanish in the middle: see
+//! `ottla_tests::crash::transfers`. `OTTLA_CRASH_ROUNDS` sets the number of kills.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ottla_tests::harness::{Broker, unique};
-use rand::{Rng, SeedableRng, rngs::StdRng};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
-use rdkafka::{Offset, TopicPartitionList};
+use ottla_tests::crash::TIMEOUT;
+use ottla_tests::crash::transfers::{Fate, Transfers};
+use ottla_tests::harness::Broker;
 
-const PARTITIONS: i32 = 3;
-const WORKERS: usize = 3;
-const TIMEOUT: Duration = Duration::from_secs(60);
-/// A call that a dead broker does not answer is made again.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// What a worker was told of a transfer, by worker and number.
-type Told = Arc<Mutex<BTreeMap<(usize, u64), Fate>>>;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Committed,
-    Aborted,
-}
-
-/// Commits and aborts wait for deliveries, which its own thread polls.
-type Client = ThreadedProducer<DefaultProducerContext>;
-
-/// How a transaction went on.
-enum Step {
-    Done,
-    /// The transaction must be aborted.
-    Abort,
-    /// This producer is of no more use; the next one aborts what it left open.
-    Renew,
-}
-
-/// Does it until it is done, over any number of broker's deaths.
-fn insist(mut call: impl FnMut() -> Result<(), KafkaError>) -> Step {
-    let started = Instant::now();
-    loop {
-        match call() {
-            Ok(()) => return Step::Done,
-            Err(KafkaError::Transaction(error)) if error.is_retriable() => {}
-            Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
-                return Step::Abort;
-            }
-            Err(_) => return Step::Renew,
-        }
-        assert!(started.elapsed() < TIMEOUT, "the broker does not come back");
-    }
-}
-
-fn producer(bootstrap: &str, id: &str) -> Client {
-    ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("transactional.id", id)
-        .set("transaction.timeout.ms", "60000")
-        .set("linger.ms", "1")
-        .set("reconnect.backoff.ms", "10")
-        .set("reconnect.backoff.max.ms", "100")
-        .set("retry.backoff.ms", "20")
-        .create()
-        .expect("the client's settings are right")
-}
-
-/// Both sides of a transfer, and then a part of the next one in the same topics.
-fn send(client: &Client, topics: &[String; 2], worker: usize, number: u64) -> bool {
-    topics.iter().all(|topic| {
-        let text = format!("{worker}:{number}");
-        let record = BaseRecord::<(), str>::to(topic)
-            .partition((number % PARTITIONS as u64) as i32)
-            .payload(&text);
-        client.send(record).is_ok()
-    })
-}
-
-fn transfer(
-    bootstrap: &str,
-    topics: &[String; 2],
-    worker: usize,
-    told: &Told,
-    stop: &AtomicBool,
-    committed: &AtomicUsize,
-) {
-    let id = format!("worker-{worker}-{}", topics[0]);
-    let mut rng = StdRng::seed_from_u64(worker as u64);
-    let mut number = 0;
-    'producers: while !stop.load(Ordering::Relaxed) {
-        let client = producer(bootstrap, &id);
-        if !matches!(insist(|| client.init_transactions(PATIENCE)), Step::Done) {
-            continue;
-        }
-        while !stop.load(Ordering::Relaxed) {
-            number += 1;
-            if client.begin_transaction().is_err() {
-                continue 'producers;
-            }
-            let sent = send(&client, topics, worker, number);
-            // Some vanish with a transaction open, some change their mind.
-            if rng.random_ratio(1, 40) {
-                let _ = client.flush(Duration::from_millis(50));
-                continue 'producers;
-            }
-            let mut fate = None;
-            if sent && !rng.random_ratio(1, 6) {
-                match insist(|| client.commit_transaction(PATIENCE)) {
-                    Step::Done => fate = Some(Fate::Committed),
-                    Step::Abort => {}
-                    Step::Renew => continue 'producers,
-                }
-            }
-            if fate.is_none() {
-                match insist(|| client.abort_transaction(PATIENCE)) {
-                    Step::Done => fate = Some(Fate::Aborted),
-                    Step::Abort | Step::Renew => continue 'producers,
-                }
-            }
-            if fate == Some(Fate::Committed) {
-                committed.fetch_add(1, Ordering::Relaxed);
-            }
-            let mut told = told.lock().expect("no holder panics");
-            told.extend(fate.map(|fate| ((worker, number), fate)));
-        }
-        return;
-    }
-}
-
-/// Everything that is committed in a topic, once each.
-fn read(bootstrap: &str, topic: &str) -> BTreeSet<(usize, u64)> {
-    let reader: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("group.id", unique("reader"))
-        .set("isolation.level", "read_committed")
-        .set("enable.partition.eof", "true")
-        .create()
-        .expect("the client's settings are right");
-    let mut all = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        all.add_partition_offset(topic, partition, Offset::Beginning)
-            .expect("an offset that can be");
-    }
-    reader.assign(&all).expect("the partitions are there");
-    let mut found = BTreeSet::new();
-    let mut ends = BTreeSet::new();
-    let started = Instant::now();
-    while ends.len() < PARTITIONS as usize {
-        assert!(
-            started.elapsed() < TIMEOUT,
-            "{topic} cannot be read to its end"
-        );
-        match reader.poll(Duration::from_millis(100)) {
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                ends.insert(partition);
-            }
-            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::BrokerTransportFailure)))
-            | None => {}
-            Some(Err(error)) => panic!("{topic}: {error}"),
-            Some(Ok(message)) => {
-                let text = message.payload_view::<str>();
-                let text = text.expect("a value").expect("text");
-                let (worker, number) = text.split_once(':').expect("two parts");
-                let transfer = (
-                    worker.parse().expect("a worker"),
-                    number.parse().expect("a number"),
-                );
-                assert!(found.insert(transfer), "{transfer:?} is twice in {topic}");
-            }
-        }
-    }
-    found
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn transfers_are_whole_and_once_whatever_is_killed() {
+#[test]
+fn transfers_are_whole_and_once_whatever_is_killed() {
     let rounds: usize = std::env::var("OTTLA_CRASH_ROUNDS")
         .map_or(6, |rounds| rounds.parse().expect("a number of rounds"));
     let mut broker = Broker::start();
-    let bootstrap = broker.bootstrap();
-    let topics = [unique("debits"), unique("credits")];
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", &bootstrap)
-        .create()
-        .expect("the client's settings are right");
-    let new = topics
-        .iter()
-        .map(|topic| NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1)));
-    let made = admin
-        .create_topics(&new.collect::<Vec<_>>(), &AdminOptions::new())
-        .await
-        .expect("the broker answers");
-    assert!(made.iter().all(Result::is_ok), "{made:?}");
-
-    let told = Told::default();
-    let stop = Arc::new(AtomicBool::new(false));
-    let committed = Arc::new(AtomicUsize::new(0));
-    let workers: Vec<_> = (0..WORKERS)
-        .map(|worker| {
-            let (bootstrap, topics) = (bootstrap.clone(), topics.clone());
-            let (told, stop, committed) = (told.clone(), stop.clone(), committed.clone());
-            thread::spawn(move || {
-                transfer(&bootstrap, &topics, worker, &told, &stop, &committed);
-            })
-        })
-        .collect();
+    let transfers = Transfers::start(&broker.bootstrap());
     for round in 0..rounds {
         // A kill finds work under way, and the work goes on after it.
-        let wanted = committed.load(Ordering::Relaxed) + 30;
+        let wanted = transfers.committed() + 30;
         let started = Instant::now();
-        while committed.load(Ordering::Relaxed) < wanted {
+        while transfers.committed() < wanted {
             assert!(
                 started.elapsed() < TIMEOUT,
                 "round {round}: nothing is committed"
             );
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            thread::sleep(Duration::from_millis(5));
         }
         broker.kill();
         broker.restart();
     }
-    stop.store(true, Ordering::Relaxed);
-    for worker in workers {
-        worker.join().expect("no worker panics");
-    }
-    // What vanished producers left open is aborted by their successors.
-    for worker in 0..WORKERS {
-        let client = producer(&bootstrap, &format!("worker-{worker}-{}", topics[0]));
-        client.init_transactions(TIMEOUT).expect("a last producer");
-    }
-
-    let [debits, credits] = topics.each_ref().map(|topic| read(&bootstrap, topic));
-    assert_eq!(debits, credits, "a transfer has two sides");
-    let told = told.lock().expect("no holder panics");
-    for (transfer, fate) in told.iter() {
-        let is_there = debits.contains(transfer);
-        assert_eq!(
-            is_there,
-            *fate == Fate::Committed,
-            "{transfer:?} was {fate:?}"
-        );
-    }
+    let told = transfers.finish();
     assert!(told.values().any(|fate| *fate == Fate::Aborted));
 }

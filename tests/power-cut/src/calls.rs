@@ -12,10 +12,11 @@ use rand::rngs::StdRng;
 use crate::clock;
 use crate::content::Change;
 use crate::disk::Disk;
-use crate::faults::{Faults, Let};
+use crate::faults::Let;
 use crate::filter::Kind;
 use crate::names::{NameChange, NodeId};
 use crate::sys::{self, Answer};
+use crate::{Faults, Stats};
 
 /// How a call is answered.
 pub(crate) enum Outcome {
@@ -42,21 +43,6 @@ pub(crate) struct Machine {
     /// Calls that this simulation cannot follow.
     pub unsupported: Vec<String>,
     pub stats: Stats,
-}
-
-/// What a program did to its disk.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Writes below the directory.
-    pub writes: u64,
-    /// Syncs of files and directories.
-    pub syncs: u64,
-    /// Syncs that were failed.
-    pub failed_syncs: u64,
-    /// Writes that were refused for want of room.
-    pub refused_writes: u64,
-    /// Writes that were cut short or interrupted.
-    pub short_writes: u64,
 }
 
 const CONTINUE: Outcome = Outcome::Now(Answer::Continue);

@@ -11,21 +11,9 @@ use std::path::{Path, PathBuf};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+use crate::CutReport;
 use crate::content::{Change, Content, Durable, Kept, Losses};
 use crate::names::{NameChange, Names, NodeId, Place, ROOT, Survivors};
-
-/// What a power cut took.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CutReport {
-    /// Writes of which nothing is left.
-    pub lost_writes: u64,
-    /// Writes that are there in part.
-    pub torn_writes: u64,
-    /// Writes that were not synced and are there all the same.
-    pub kept_writes: u64,
-    /// Changes of names (new, renamed, removed) that are not there.
-    pub lost_names: u64,
-}
 
 #[derive(Debug)]
 pub(crate) struct Disk {

@@ -2,18 +2,7 @@
 
 use rand::{Rng, rngs::StdRng};
 
-/// Faults of a disk. They may be changed while the program runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// Bytes by which files may still grow; `None`: as many as there are.
-    pub free: Option<u64>,
-    /// So many more syncs of files succeed; all later ones fail with EIO, and what they should have kept is lost.
-    pub syncs_until_failure: Option<u64>,
-    /// Writes now and then take less than they were given, or are interrupted before they begin.
-    pub short_writes: bool,
-    /// Syncs take up to so many milliseconds, so that more of what is written is not synced when the power is cut.
-    pub sync_millis: u64,
-}
+use crate::Faults;
 
 /// What a write is let do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

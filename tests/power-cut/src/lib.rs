@@ -17,176 +17,72 @@
 //! ([`SimulatedDisk::unsupported`]).
 //!
 //! [`seccomp_unotify(2)`]: https://man7.org/linux/man-pages/man2/seccomp_unotify.2.html
-#![cfg(target_os = "linux")]
 
+#[cfg(target_os = "linux")]
 mod calls;
+#[cfg(target_os = "linux")]
 mod clock;
+#[cfg(target_os = "linux")]
 mod content;
+#[cfg(target_os = "linux")]
 mod disk;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
 mod faults;
+#[cfg(target_os = "linux")]
 mod filter;
+#[cfg(target_os = "linux")]
 mod names;
+#[cfg(target_os = "linux")]
+mod simulated_disk;
+#[cfg(target_os = "linux")]
 mod supervisor;
+#[cfg(target_os = "linux")]
 mod sys;
 
-use std::io;
-use std::path::Path;
-use std::process::{Child, Command};
-use std::sync::Arc;
-use std::thread::JoinHandle;
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::SimulatedDisk;
+#[cfg(target_os = "linux")]
+pub use simulated_disk::SimulatedDisk;
 
-use rand::{SeedableRng, rngs::StdRng};
-
-use crate::calls::Machine;
-use crate::disk::Disk;
-use crate::supervisor::Shared;
-
-pub use calls::Stats;
-pub use disk::CutReport;
-pub use faults::Faults;
-
-/// A disk with one directory, on which one program at a time runs.
-pub struct SimulatedDisk {
-    state: State,
-    faults: Faults,
-    rng: StdRng,
-    clock_offset: Option<i64>,
-    stats: Stats,
-    unsupported: Vec<String>,
+/// Faults of a disk. They may be changed while the program runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Bytes by which files may still grow; `None`: as many as there are.
+    pub free: Option<u64>,
+    /// So many more syncs of files succeed; all later ones fail with EIO, and what they should have kept is lost.
+    pub syncs_until_failure: Option<u64>,
+    /// Writes now and then take less than they were given, or are interrupted before they begin.
+    pub short_writes: bool,
+    /// Syncs take up to so many milliseconds, so that more of what is written is not synced when the power is cut.
+    pub sync_millis: u64,
 }
 
-enum State {
-    Idle(Box<Disk>),
-    Running(Arc<Shared>, JoinHandle<io::Result<()>>),
-    /// An error came between.
-    Broken,
+/// What a program did to its disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Writes below the directory.
+    pub writes: u64,
+    /// Syncs of files and directories.
+    pub syncs: u64,
+    /// Syncs that were failed.
+    pub failed_syncs: u64,
+    /// Writes that were refused for want of room.
+    pub refused_writes: u64,
+    /// Writes that were cut short or interrupted.
+    pub short_writes: u64,
 }
 
-impl SimulatedDisk {
-    /// A disk with what `dir` holds, which is made if it is missing; all of it is durable. `seed` is for faults that come by chance.
-    pub fn new(dir: &Path, seed: u64) -> io::Result<SimulatedDisk> {
-        Ok(SimulatedDisk {
-            state: State::Idle(Box::new(Disk::new(dir)?)),
-            faults: Faults::default(),
-            rng: StdRng::seed_from_u64(seed),
-            clock_offset: None,
-            stats: Stats::default(),
-            unsupported: Vec::new(),
-        })
-    }
-
-    /// Starts a program on this disk. It must be stopped before this value is dropped, and by [`SimulatedDisk::cut`] or with
-    /// [`SimulatedDisk::stopped`] before the next one is started.
-    pub fn spawn(&mut self, command: &mut Command) -> io::Result<Child> {
-        let State::Idle(disk) = std::mem::replace(&mut self.state, State::Broken) else {
-            return Err(io::Error::other("a program runs on this disk already"));
-        };
-        let jumps = self.clock_offset.is_some();
-        let socket = sys::filtered(command, filter::program(jumps), jumps)?;
-        let child = command.spawn()?;
-        if jumps {
-            sys::at_start(&child, clock::hide_vdso)?;
-        }
-        let machine = Machine {
-            disk: *disk,
-            faults: self.faults,
-            rng: self.rng.clone(),
-            clock_offset: self.clock_offset.unwrap_or(0),
-            process: sys::pidfd(child.id())?,
-            pid: child.id(),
-            is_off: false,
-            fuse: None,
-            unsupported: Vec::new(),
-            stats: self.stats,
-        };
-        let (shared, thread) = supervisor::start(machine, sys::receive_listener(&socket)?);
-        self.state = State::Running(shared, thread);
-        Ok(child)
-    }
-
-    /// Must be called when the program has ended and was waited for. What it did not sync is not lost, and not durable either.
-    pub fn stopped(&mut self) -> io::Result<()> {
-        let (shared, thread) = match std::mem::replace(&mut self.state, State::Broken) {
-            State::Running(shared, thread) => (shared, thread),
-            other => {
-                self.state = other;
-                return Ok(());
-            }
-        };
-        thread
-            .join()
-            .map_err(|_| io::Error::other("the supervisor panicked"))??;
-        let shared = Arc::into_inner(shared)
-            .ok_or_else(|| io::Error::other("somebody still holds the supervisor"))?;
-        let machine = shared.into_machine();
-        self.rng = machine.rng;
-        self.stats = machine.stats;
-        self.faults = machine.faults;
-        self.unsupported.extend(machine.unsupported);
-        self.state = State::Idle(Box::new(machine.disk));
-        Ok(())
-    }
-
-    /// Cuts the power: no further call of the program's is carried out, it is killed, and the directory gets what `seed` leaves of it.
-    pub fn cut(&mut self, child: &mut Child, seed: u64) -> io::Result<CutReport> {
-        if let State::Running(shared, _) = &self.state {
-            shared.machine().is_off = true;
-        }
-        child.kill()?;
-        child.wait()?;
-        self.stopped()?;
-        match &mut self.state {
-            State::Idle(disk) => disk.cut(seed),
-            _ => Err(io::Error::other("the disk is broken")),
-        }
-    }
-
-    /// Stops the disk after so many more changes and syncs, in the middle of whatever the program does then: what [`SimulatedDisk::cut`]
-    /// leaves is of that moment. See [`SimulatedDisk::is_off`].
-    pub fn stop_after(&self, calls: u64) {
-        if let State::Running(shared, _) = &self.state {
-            shared.machine().fuse = Some(calls);
-        }
-    }
-
-    /// Whether the disk has stopped.
-    pub fn is_off(&self) -> bool {
-        match &self.state {
-            State::Running(shared, _) => shared.machine().is_off,
-            _ => false,
-        }
-    }
-
-    /// Lets things go wrong from now on, or no more.
-    pub fn set_faults(&mut self, faults: Faults) {
-        self.faults = faults;
-        if let State::Running(shared, _) = &self.state {
-            shared.machine().faults = faults;
-        }
-    }
-
-    /// Sets the time of day off by so many seconds. A program whose clock is to jump must have been started after the first call.
-    pub fn set_clock(&mut self, offset: i64) {
-        self.clock_offset = Some(offset);
-        if let State::Running(shared, _) = &self.state {
-            shared.machine().clock_offset = offset;
-        }
-    }
-
-    /// What was done so far.
-    pub fn stats(&self) -> Stats {
-        match &self.state {
-            State::Running(shared, _) => shared.machine().stats,
-            _ => self.stats,
-        }
-    }
-
-    /// Calls so far that this simulation cannot follow: a test that sees one has proved nothing.
-    pub fn unsupported(&self) -> Vec<String> {
-        let mut all = self.unsupported.clone();
-        if let State::Running(shared, _) = &self.state {
-            all.extend(shared.machine().unsupported.iter().cloned());
-        }
-        all
-    }
+/// What a power cut took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CutReport {
+    /// Writes of which nothing is left.
+    pub lost_writes: u64,
+    /// Writes that are there in part.
+    pub torn_writes: u64,
+    /// Writes that were not synced and are there all the same.
+    pub kept_writes: u64,
+    /// Changes of names (new, renamed, removed) that are not there.
+    pub lost_names: u64,
 }

@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use ottla_power_cut::{CutReport, SimulatedDisk};
 use tempfile::TempDir;
 
 use super::process::{Process, free_port};
@@ -37,12 +38,13 @@ impl Target {
 }
 
 /// A broker process on a free port, with its data in a temporary directory. Killed on drop; when the test fails, the end of
-/// what it said is printed.
+/// what it said is printed, and its files stay if `OTTLA_KEEP_FAILED` is set.
 pub struct Broker {
     target: Target,
     port: u16,
     settings: Vec<String>,
     dir: TempDir,
+    disk: Option<SimulatedDisk>,
     running: Option<Process>,
 }
 
@@ -59,7 +61,26 @@ impl Broker {
 
     /// The same for a target of one's own choice.
     pub fn start_target(target: Target, settings: &[&str]) -> Broker {
-        let mut broker = Broker {
+        let mut broker = Broker::stopped(target, settings);
+        broker.restart();
+        broker
+    }
+
+    /// An Ottla, not started yet, on a simulated disk: see [`Broker::disk`] and [`Broker::cut_power`].
+    pub fn on_simulated_disk(settings: &[&str], seed: u64) -> Broker {
+        let mut broker = Broker::stopped(Target::Ottla, settings);
+        let disk = SimulatedDisk::new(&broker.data_dir(), seed);
+        broker.disk = Some(disk.expect("a temporary directory can be made"));
+        broker
+    }
+
+    /// An Ottla, not started yet: its data directory can be prepared.
+    pub fn not_started(settings: &[&str]) -> Broker {
+        Broker::stopped(Target::Ottla, settings)
+    }
+
+    fn stopped(target: Target, settings: &[&str]) -> Broker {
+        Broker {
             target,
             port: free_port(),
             settings: settings.iter().map(|s| (*s).to_owned()).collect(),
@@ -67,10 +88,9 @@ impl Broker {
                 .prefix("ottla-e2e-")
                 .tempdir()
                 .expect("a temporary directory can be made"),
+            disk: None,
             running: None,
-        };
-        broker.launch();
-        broker
+        }
     }
 
     /// `127.0.0.1:port`, for clients.
@@ -108,10 +128,29 @@ impl Broker {
         self.dir.path().join("data")
     }
 
-    /// SIGKILL: no chance to write anything more.
+    /// The simulated disk, for faults and jumps of the clock.
+    pub fn disk(&mut self) -> &mut SimulatedDisk {
+        self.disk.as_mut().expect("it is on a simulated disk")
+    }
+
+    /// SIGKILL: no chance to write anything more. What was written is there.
     pub fn kill(&mut self) {
         if let Some(running) = self.running.take() {
             running.kill();
+            self.end_supervision();
+        }
+    }
+
+    /// The power goes: what was not synced is lost in part, as `seed` says.
+    pub fn cut_power(&mut self, seed: u64) -> CutReport {
+        let mut running = self.running.take().expect("the broker is running");
+        let cut = self.disk().cut(&mut running.child, seed);
+        cut.expect("the directory can be changed")
+    }
+
+    fn end_supervision(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            disk.stopped().expect("the supervisor did its work");
         }
     }
 
@@ -120,49 +159,80 @@ impl Broker {
         let mut running = self.running.take().expect("the broker is running");
         running.signal("TERM");
         let status = running.wait(STOP_TIMEOUT);
+        running.kill();
+        self.end_supervision();
         status
             .unwrap_or_else(|| panic!("the broker did not stop within {STOP_TIMEOUT:?} of SIGTERM"))
     }
 
-    /// Starts again after [`Broker::kill`] or [`Broker::terminate`]: same port, same data, same settings.
+    /// Starts again after [`Broker::kill`], [`Broker::cut_power`] or [`Broker::terminate`]: same port, same data, same settings.
     pub fn restart(&mut self) {
-        assert!(self.running.is_none(), "the broker is still running");
-        self.launch();
+        if let Err(reason) = self.try_restart(None) {
+            panic!("{reason}");
+        }
     }
 
-    fn launch(&mut self) {
+    /// The same; why it did not come up, if it does not. With `stop_after` its simulated disk stops after so many calls, maybe before
+    /// it is up.
+    pub fn try_restart(&mut self, stop_after: Option<u64>) -> Result<(), String> {
+        assert!(self.running.is_none(), "the broker is still running");
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.log_file())
             .expect("the temporary directory can be written");
-        let mut child = Process::spawn(
-            self.command()
-                .stdin(Stdio::null())
-                .stdout(log.try_clone().expect("a file handle can be duplicated"))
-                .stderr(log),
-        );
-
-        let deadline = Instant::now() + START_TIMEOUT;
-        let mut connected = false;
-        while !connected && Instant::now() < deadline {
-            if let Some(status) = child.ended() {
-                panic!(
-                    "the broker ended at start-up, {status}:\n{}",
-                    self.log_tail()
-                );
+        let mut command = self.command();
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file handle can be duplicated"))
+            .stderr(log);
+        let process = match &mut self.disk {
+            Some(disk) => {
+                let child = disk.spawn(&mut command);
+                Process::started(child.expect("the broker's program can be started"))
             }
-            connected = TcpStream::connect(("127.0.0.1", self.port)).is_ok();
-            if !connected {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            None => Process::spawn(&mut command),
+        };
+        if let (Some(disk), Some(calls)) = (&self.disk, stop_after) {
+            disk.stop_after(calls);
         }
-        self.running = Some(child);
-        assert!(
-            connected,
+        self.running = Some(process);
+        self.await_listener()
+    }
+
+    fn await_listener(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while Instant::now() < deadline {
+            if self.has_ended() {
+                self.kill();
+                return Err(format!(
+                    "the broker ended at start-up:\n{}",
+                    self.log_tail()
+                ));
+            }
+            let is_off = self.disk.as_ref().is_some_and(SimulatedDisk::is_off);
+            if is_off || self.is_listening() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(format!(
             "the broker does not listen after {START_TIMEOUT:?}:\n{}",
             self.log_tail()
-        );
+        ))
+    }
+
+    /// A connection from the port to itself is none: the system may choose the very port that nobody listens on yet.
+    fn is_listening(&self) -> bool {
+        TcpStream::connect(("127.0.0.1", self.port))
+            .is_ok_and(|stream| stream.local_addr().ok() != stream.peer_addr().ok())
+    }
+
+    /// Whether it has ended by itself, or was ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.running
+            .as_mut()
+            .is_none_or(|running| running.ended().is_some())
     }
 
     fn command(&self) -> Command {
@@ -208,6 +278,10 @@ impl Drop for Broker {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- the broker said last:\n{}\n---", self.log_tail());
+            if std::env::var_os("OTTLA_KEEP_FAILED").is_some() {
+                self.dir.disable_cleanup(true);
+                eprintln!("its files are in {}", self.dir.path().display());
+            }
         }
         self.kill();
     }

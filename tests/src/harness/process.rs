@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// A running program. Killed on drop, and when the test process is killed itself.
 pub struct Process {
-    child: Child,
+    pub(super) child: Child,
     reaper: Child,
 }
 
@@ -16,6 +16,11 @@ impl Process {
         let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
+        Process::started(child)
+    }
+
+    /// Takes over a program that has been started.
+    pub fn started(child: Child) -> Process {
         let reaper = reaper(child.id());
         Process { child, reaper }
     }

@@ -1,0 +1,268 @@
+//! Transfers between two topics, each a transaction, that go on through every crash. Some are aborted, and some producers vanish
+//! in the middle. Who reads committed records sees both sides of a transfer or none, each once; all that was said to be
+//! committed, and nothing that was said to be aborted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{TIMEOUT, create_topic};
+use crate::harness::unique;
+
+/// Partitions of each topic.
+pub const PARTITIONS: i32 = 3;
+/// Producers.
+pub const WORKERS: usize = 3;
+/// A call that a dead broker does not answer is made again.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a worker was told of a transfer, by worker and number.
+pub type Told = Arc<Mutex<BTreeMap<(usize, u64), Fate>>>;
+
+/// How a transfer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    #[allow(missing_docs)]
+    Committed,
+    #[allow(missing_docs)]
+    Aborted,
+}
+
+/// Commits and aborts wait for deliveries, which its own thread polls.
+type Client = ThreadedProducer<DefaultProducerContext>;
+
+/// How a transaction went on.
+enum Step {
+    Done,
+    /// The transaction must be aborted.
+    Abort,
+    /// This producer is of no more use; the next one aborts what it left open.
+    Renew,
+}
+
+/// Does it until it is done, over any number of broker's deaths.
+fn insist(mut call: impl FnMut() -> Result<(), KafkaError>) -> Step {
+    let started = Instant::now();
+    loop {
+        match call() {
+            Ok(()) => return Step::Done,
+            Err(KafkaError::Transaction(error)) if error.is_retriable() => {}
+            Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
+                return Step::Abort;
+            }
+            Err(_) => return Step::Renew,
+        }
+        assert!(started.elapsed() < TIMEOUT, "the broker does not come back");
+    }
+}
+
+fn producer(bootstrap: &str, id: &str) -> Client {
+    ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("transactional.id", id)
+        .set("transaction.timeout.ms", "60000")
+        .set("linger.ms", "1")
+        .set("reconnect.backoff.ms", "10")
+        .set("reconnect.backoff.max.ms", "100")
+        .set("retry.backoff.ms", "20")
+        .create()
+        .expect("the client's settings are right")
+}
+
+/// Both sides of a transfer, and then a part of the next one in the same topics.
+fn send(client: &Client, topics: &[String; 2], worker: usize, number: u64) -> bool {
+    topics.iter().all(|topic| {
+        let text = format!("{worker}:{number}");
+        let record = BaseRecord::<(), str>::to(topic)
+            .partition((number % PARTITIONS as u64) as i32)
+            .payload(&text);
+        client.send(record).is_ok()
+    })
+}
+
+/// All workers, and what they were told.
+pub struct Transfers {
+    bootstrap: String,
+    topics: [String; 2],
+    told: Told,
+    stop: Arc<AtomicBool>,
+    committed: Arc<AtomicUsize>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Transfers {
+    /// Makes the topics and starts the workers.
+    pub fn start(bootstrap: &str) -> Transfers {
+        let topics = [unique("debits"), unique("credits")];
+        for topic in &topics {
+            create_topic(bootstrap, topic, PARTITIONS);
+        }
+        let (told, stop, committed) = Default::default();
+        let mut transfers = Transfers {
+            bootstrap: bootstrap.to_owned(),
+            topics,
+            told,
+            stop,
+            committed,
+            workers: Vec::new(),
+        };
+        for worker in 0..WORKERS {
+            let (bootstrap, topics) = (bootstrap.to_owned(), transfers.topics.clone());
+            let told = Arc::clone(&transfers.told);
+            let stop = Arc::clone(&transfers.stop);
+            let committed = Arc::clone(&transfers.committed);
+            transfers.workers.push(thread::spawn(move || {
+                transfer(&bootstrap, &topics, worker, &told, &stop, &committed);
+            }));
+        }
+        transfers
+    }
+
+    /// Transactions that were said to be committed.
+    pub fn committed(&self) -> usize {
+        self.committed.load(Ordering::Relaxed)
+    }
+
+    /// Lets the workers end what they do.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the workers, and holds what the topics have against what they were told.
+    pub fn finish(self) -> BTreeMap<(usize, u64), Fate> {
+        self.stop();
+        for worker in self.workers {
+            worker.join().expect("no worker panics");
+        }
+        // What vanished producers left open is aborted by their successors.
+        for worker in 0..WORKERS {
+            let client = producer(&self.bootstrap, &transactional_id(worker, &self.topics));
+            let ended = insist(|| client.init_transactions(PATIENCE));
+            assert!(matches!(ended, Step::Done), "a last producer");
+        }
+        let [debits, credits] = self
+            .topics
+            .each_ref()
+            .map(|topic| read(&self.bootstrap, topic));
+        assert_eq!(debits, credits, "a transfer has two sides");
+        let told = self.told.lock().expect("no holder panics").clone();
+        for (transfer, fate) in &told {
+            assert_eq!(
+                debits.contains(transfer),
+                *fate == Fate::Committed,
+                "{transfer:?} was {fate:?}"
+            );
+        }
+        told
+    }
+}
+
+fn transactional_id(worker: usize, topics: &[String; 2]) -> String {
+    format!("worker-{worker}-{}", topics[0])
+}
+
+fn transfer(
+    bootstrap: &str,
+    topics: &[String; 2],
+    worker: usize,
+    told: &Told,
+    stop: &AtomicBool,
+    committed: &AtomicUsize,
+) {
+    let id = transactional_id(worker, topics);
+    let mut rng = StdRng::seed_from_u64(worker as u64);
+    let mut number = 0;
+    'producers: while !stop.load(Ordering::Relaxed) {
+        let client = producer(bootstrap, &id);
+        if !matches!(insist(|| client.init_transactions(PATIENCE)), Step::Done) {
+            continue;
+        }
+        while !stop.load(Ordering::Relaxed) {
+            number += 1;
+            if client.begin_transaction().is_err() {
+                continue 'producers;
+            }
+            let sent = send(&client, topics, worker, number);
+            // Some vanish with a transaction open, some change their mind.
+            if rng.random_ratio(1, 40) {
+                let _ = client.flush(Duration::from_millis(50));
+                continue 'producers;
+            }
+            let mut fate = None;
+            if sent && !rng.random_ratio(1, 6) {
+                match insist(|| client.commit_transaction(PATIENCE)) {
+                    Step::Done => fate = Some(Fate::Committed),
+                    Step::Abort => {}
+                    Step::Renew => continue 'producers,
+                }
+            }
+            if fate.is_none() {
+                match insist(|| client.abort_transaction(PATIENCE)) {
+                    Step::Done => fate = Some(Fate::Aborted),
+                    Step::Abort | Step::Renew => continue 'producers,
+                }
+            }
+            if fate == Some(Fate::Committed) {
+                committed.fetch_add(1, Ordering::Relaxed);
+            }
+            let mut told = told.lock().expect("no holder panics");
+            told.extend(fate.map(|fate| ((worker, number), fate)));
+        }
+        return;
+    }
+}
+
+/// Everything that is committed in a topic, once each.
+fn read(bootstrap: &str, topic: &str) -> BTreeSet<(usize, u64)> {
+    let reader: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", unique("reader"))
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "true")
+        .create()
+        .expect("the client's settings are right");
+    let mut all = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        all.add_partition_offset(topic, partition, Offset::Beginning)
+            .expect("an offset that can be");
+    }
+    reader.assign(&all).expect("the partitions are there");
+    let mut found = BTreeSet::new();
+    let mut ends = BTreeSet::new();
+    let started = Instant::now();
+    while ends.len() < PARTITIONS as usize {
+        assert!(
+            started.elapsed() < TIMEOUT,
+            "{topic} cannot be read to its end"
+        );
+        match reader.poll(Duration::from_millis(100)) {
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                ends.insert(partition);
+            }
+            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::BrokerTransportFailure)))
+            | None => {}
+            Some(Err(error)) => panic!("{topic}: {error}"),
+            Some(Ok(message)) => {
+                let text = message.payload_view::<str>();
+                let text = text.expect("a value").expect("text");
+                let (worker, number) = text.split_once(':').expect("two parts");
+                let transfer = (
+                    worker.parse().expect("a worker"),
+                    number.parse().expect("a number"),
+                );
+                assert!(found.insert(transfer), "{transfer:?} is twice in {topic}");
+            }
+        }
+    }
+    found
+}
