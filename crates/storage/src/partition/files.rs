@@ -57,7 +57,7 @@ pub(crate) fn file_name(id: SegmentId, kind: SegmentFile) -> String {
 pub(super) const REBUILT: &str = "rebuilt";
 
 /// The segment of a file name, if it is one of a partition's files.
-pub(super) fn parse_file_name(name: &str) -> Option<SegmentId> {
+pub(crate) fn parse_file_name(name: &str) -> Option<SegmentId> {
     let mut parts = name.split('.');
     let base = parts.next().filter(|b| b.len() == 20)?.parse().ok()?;
     let mut extension = parts.next()?;

@@ -234,6 +234,10 @@ impl Partition {
     pub fn index(&self) -> i32 {
         self.index
     }
+    #[cfg(test)]
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
     pub(crate) fn arc(&self) -> Arc<Partition> {
         self.me
             .upgrade()

@@ -217,6 +217,8 @@ impl Partition {
     ) -> io::Result<Option<BatchAt>> {
         let from = match hint {
             Some(entry) => Ok(Some(entry)),
+            // A restored directory has no empty files.
+            None if part.index.offsets == 0 => Ok(None),
             None => self.file(part.id, SegmentFile::Index).and_then(|f| {
                 index::floor_by(
                     part.index.offsets,

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-pub(crate) use model::read_bytes;
 use model::{Batch, Model, check_bytes};
+pub(crate) use model::{headers_of, read_bytes, read_on};
 use ottla_codec::ResponseError;
 use ottla_codec::batch::{BatchHeader, check_all};
 use ottla_codec::control::Outcome;
@@ -27,6 +27,7 @@ use crate::{
     Tree,
 };
 
+mod compaction;
 mod model;
 
 /// Remembers the base offset of every batch: what recovery must bring back exactly.
@@ -101,6 +102,7 @@ struct Simulation {
     /// Snapshots that were tried.
     snapshots: u64,
     kept_snapshot: Option<(PathBuf, Observed)>,
+    pending: Option<compaction::Pending>,
     events: Events,
 }
 
@@ -111,6 +113,10 @@ struct Events {
     cuts_of_openings: u64,
     checkpoints: u64,
     snapshots: u64,
+    /// Runs of segments that another took the place of.
+    replaced: u64,
+    /// Such that were deleted before that.
+    overtaken: u64,
     /// Crashes by what they came into.
     cut: BTreeMap<&'static str, u64>,
     disk: crate::fs::sim::SimStats,
@@ -126,6 +132,8 @@ impl Events {
         self.cuts_of_openings += other.cuts_of_openings;
         self.checkpoints += other.checkpoints;
         self.snapshots += other.snapshots;
+        self.replaced += other.replaced;
+        self.overtaken += other.overtaken;
         for (step, n) in other.cut {
             *self.cut.entry(step).or_default() += n;
         }
@@ -143,7 +151,7 @@ impl std::fmt::Display for Events {
         write!(
             f,
             "{} crashes ({} killed processes, {} power cuts; {} while opening), {} torn and {} lost writes, \
-             {} writes to a full disk, {} failed syncs, {} checkpoints, {} snapshots; crashes by step: {:?}",
+             {} writes to a full disk, {} failed syncs, {} checkpoints, {} snapshots, {} runs of segments replaced ({} deleted before); crashes by step: {:?}",
             self.crashes(),
             self.kills,
             self.disk.power_cuts,
@@ -154,6 +162,8 @@ impl std::fmt::Display for Events {
             self.disk.failed_syncs,
             self.checkpoints,
             self.snapshots,
+            self.replaced,
+            self.overtaken,
             self.cut,
         )
     }
@@ -174,6 +184,7 @@ impl Simulation {
             full: false,
             snapshots: 0,
             kept_snapshot: None,
+            pending: None,
             events: Events::default(),
         }
     }
@@ -278,17 +289,26 @@ impl Simulation {
             }
         }
         self.settle();
+        self.forget_pending();
     }
 
     /// Does something; says what.
     fn step(&mut self) -> &'static str {
         let inner = self.inner().clone();
         match self.rng.random_range(0..100) {
-            0..38 => {
+            0..32 => {
                 self.append();
                 "append"
             }
-            38..48 => {
+            32..36 => {
+                self.rewrite();
+                "rewrite segments"
+            }
+            36..40 => {
+                self.replace();
+                "replace segments"
+            }
+            40..48 => {
                 self.commit_counter();
                 "commit"
             }
@@ -318,7 +338,11 @@ impl Simulation {
                 inner.collect_garbage();
                 "remove files"
             }
-            91..93 => {
+            91 => {
+                self.sweep();
+                "sweep"
+            }
+            92 => {
                 self.churn_topic();
                 "create or delete a topic"
             }
@@ -370,7 +394,10 @@ impl Simulation {
         if let Ok(snapshot) = saved {
             self.events.snapshots += 1;
             self.model.make_certain();
+            // Who meets a missing index makes it anew: no crash comes into that here.
+            self.fs.crash_after(u64::MAX);
             let before = self.kept_snapshot.replace((snapshot.path, observe(&store)));
+            self.fs.crash_after(self.rng.random_range(0..400));
             if let Some((path, _)) = before {
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
                 // A crash comes into it, too; the next start tidies up.
@@ -457,7 +484,7 @@ impl Simulation {
         Batch {
             base: appended.base_offset,
             next: appended.next_offset,
-            bytes: bytes.freeze(),
+            bytes: Some(bytes.freeze()),
             seq: appended.commit.0,
             atomic,
         }
@@ -534,7 +561,9 @@ impl Simulation {
     }
 
     fn delete_records(&mut self) {
-        let Some(p) = self.pick() else { return };
+        let Some(p) = self.source().or_else(|| self.pick()) else {
+            return;
+        };
         let hw = p.high_watermark();
         let to = self.rng.random_range(0..=hw);
         if to > p.log_start_offset() && matches!(p.delete_records(to), Ok(Ok(_))) {
@@ -610,9 +639,18 @@ fn run_seeds(durability: Durability) {
     println!("{durability:?}: {events}");
     if events.crashes() > 1000 {
         let cut = |step| events.cut.get(step).copied().unwrap_or(0);
-        for step in ["checkpoint", "journal", "flush", "remove files", "snapshot"] {
+        for step in [
+            "checkpoint",
+            "journal",
+            "flush",
+            "remove files",
+            "snapshot",
+            "rewrite segments",
+            "sweep",
+        ] {
             assert!(cut(step) > 0, "no crash came into: {step}");
         }
+        assert!(events.replaced > 300 && events.overtaken > 5);
         let disk = events.disk;
         assert!(disk.torn_writes > 0 && disk.refused_writes > 0 && disk.failed_syncs > 0);
     }

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use ottla_codec::batch::check_all;
+use ottla_codec::batch::{BatchHeader, check_crc};
 use ottla_codec::response::Chunk;
 
+use rand::Rng;
+
+use super::compaction::check_swept;
 use super::{ATOMIC_KEY, Simulation, counter_key};
 use crate::progress::Stage;
 use crate::{Partition, StoreError, TopicId, Tree};
@@ -15,7 +18,8 @@ use crate::{Partition, StoreError, TopicId, Tree};
 pub(super) struct Batch {
     pub base: i64,
     pub next: i64,
-    pub bytes: Bytes,
+    /// `None`: compaction took it.
+    pub bytes: Option<Bytes>,
     /// The commit; 0: of an earlier life.
     pub seq: u64,
     /// The number of the atomic commit that it is part of.
@@ -33,6 +37,8 @@ pub(super) struct PartitionModel {
     pub certain_start: i64,
     /// Moves of the start in this life: (start, commit).
     pub starts: Vec<(i64, u64)>,
+    /// What was there before each replacement of segments since the last checkpoint, oldest first.
+    pub replaced: Vec<Vec<(i64, Option<Bytes>)>>,
 }
 
 /// A value that only grows: (value, commit).
@@ -96,6 +102,7 @@ impl Model {
         for p in self.partitions.values_mut() {
             p.certain = p.kept;
             p.certain_start = p.start;
+            p.replaced.clear();
         }
         for c in self.counters.values_mut() {
             c.certain = c.kept;
@@ -155,6 +162,9 @@ impl Simulation {
                 continue;
             };
             verify_partition(&p, model, atomic, &mut line);
+            if self.rng.random_bool(0.1) {
+                check_swept(&p, &self.fs);
+            }
         }
         for (n, counter) in &mut self.model.counters {
             let value = number(Tree::Offsets, &counter_key(*n));
@@ -176,7 +186,7 @@ impl Simulation {
         line.check();
         if let Some(topic) = store.topics().by_name("churn") {
             let p = store.partition(&topic.id, 0).unwrap();
-            read_all(&p, p.log_start_offset(), |_, _| {});
+            read_all(&p, p.log_start_offset());
         }
         // Recovery brought it all to the disk.
         self.model.make_certain();
@@ -230,7 +240,7 @@ fn verify_partition(p: &Partition, model: &mut PartitionModel, atomic: u64, line
     let state = p.lock().state.snapshot();
     let state: Vec<i64> = state.map_or(Vec::new(), |s| postcard::from_bytes(&s).unwrap());
     assert_eq!(state, bases, "the producer state");
-    read_all(p, start, |next, bytes| check_bytes(model, next, end, bytes));
+    model.settle_replacements(&read_all(p, start), start);
     model.kept = end;
     model.start = start;
     model.starts.clear();
@@ -240,26 +250,42 @@ fn verify_partition(p: &Partition, model: &mut PartitionModel, atomic: u64, line
     }
 }
 
-/// Reads up to the end: no gap, every CRC right.
-fn read_all(p: &Partition, from: i64, check: impl Fn(i64, &[u8])) {
-    let end = p.high_watermark();
-    let mut next = from;
-    while next < end {
-        let bytes = read_bytes(p, next, 50_000).unwrap();
-        check(next, &bytes);
-        let headers = check_all(&bytes).unwrap();
-        for h in &headers {
-            assert!(
-                h.base_offset <= next && next < h.next_offset(),
-                "a gap at {next}"
-            );
-            next = h.next_offset();
-        }
-        assert!(!headers.is_empty(), "nothing at {next} of {end}");
+/// The headers of batches that compaction may have thinned out, every CRC right.
+pub(crate) fn headers_of(mut bytes: &[u8]) -> Vec<BatchHeader> {
+    let mut headers = Vec::new();
+    while !bytes.is_empty() {
+        check_crc(bytes).unwrap();
+        let header = BatchHeader::parse(bytes).unwrap();
+        bytes = &bytes[header.size..];
+        headers.push(header);
     }
+    headers
+}
+
+/// Reads up to the end: all batches by base offset, every CRC right.
+fn read_all(p: &Partition, from: i64) -> Vec<(i64, Bytes)> {
+    let end = p.high_watermark();
+    let (mut next, mut found) = (from, Vec::new());
+    while next < end {
+        let (bytes, reached) = read_on(p, next, 50_000).unwrap();
+        let mut rest = Bytes::from(bytes);
+        for h in headers_of(&rest) {
+            assert!(h.next_offset() > next, "what is before {next}");
+            next = h.next_offset();
+            found.push((h.base_offset, rest.split_to(h.size)));
+        }
+        assert!(reached >= next && reached > from, "no way on from {next}");
+        next = reached;
+    }
+    found
 }
 
 pub(crate) fn read_bytes(p: &Partition, from: i64, max: usize) -> Result<Vec<u8>, String> {
+    read_on(p, from, max).map(|read| read.0)
+}
+
+/// What a read gives, and where to go on.
+pub(crate) fn read_on(p: &Partition, from: i64, max: usize) -> Result<(Vec<u8>, i64), String> {
     let slice = p
         .read(from, p.high_watermark(), max, true)
         .map_err(|e| e.to_string())?;
@@ -279,24 +305,27 @@ pub(crate) fn read_bytes(p: &Partition, from: i64, max: usize) -> Result<Vec<u8>
             }
         }
     }
-    Ok(out)
+    Ok((out, slice.next))
 }
 
 pub(super) fn check_bytes(model: &PartitionModel, from: i64, end: i64, bytes: &[u8]) {
     let at = model.batches.partition_point(|b| b.next <= from);
     let mut rest = bytes;
-    for batch in &model.batches[at..] {
+    let there = || {
+        let behind = model.batches[at..].iter().take_while(|b| b.next <= end);
+        behind.filter_map(|b| Some((b.base, b.bytes.as_ref()?)))
+    };
+    for (base, batch) in there() {
         if rest.is_empty() {
             break;
         }
-        assert!(batch.next <= end);
-        let (front, behind) = rest.split_at(batch.bytes.len().min(rest.len()));
-        assert!(front == batch.bytes, "batch at {} differs", batch.base);
+        let (front, behind) = rest.split_at(batch.len().min(rest.len()));
+        assert!(front == batch, "batch at {base} differs");
         rest = behind;
     }
     assert!(rest.is_empty(), "more than was appended");
     assert!(
-        !bytes.is_empty() || from >= end,
+        !bytes.is_empty() || there().next().is_none(),
         "nothing at {from} of {end}"
     );
 }

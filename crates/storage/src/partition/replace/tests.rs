@@ -19,7 +19,7 @@ const DIR: &str = "/data/topics/orders-0";
 const RECORDS: i64 = 30;
 
 /// What a pass does: copies the batches that `keep` says into one segment, and puts it in the place of `sources`.
-pub(crate) fn thin(
+pub(super) fn thin(
     p: &Partition,
     sources: &[ClosedSegment],
     mut keep: impl FnMut(&BatchHeader) -> bool,
