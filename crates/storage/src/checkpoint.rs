@@ -53,6 +53,7 @@ impl Inner {
     /// The background thread's life.
     pub(crate) fn background_loop(&self) {
         self.remove_leftovers();
+        self.start_compaction();
         loop {
             let wanted = self
                 .core
@@ -71,6 +72,9 @@ impl Inner {
             }
             if wanted.garbage {
                 self.collect_garbage();
+            }
+            if wanted.compaction {
+                self.start_compaction();
             }
         }
     }

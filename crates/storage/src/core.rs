@@ -100,6 +100,8 @@ pub(crate) struct Wanted {
     pub dirty: bool,
     /// Files of deleted topics and segments wait.
     pub garbage: bool,
+    /// There may be something to compact, and no thread that does it.
+    pub compaction: bool,
     pub stop: bool,
 }
 
@@ -125,7 +127,7 @@ impl Signal {
         let mut state = self.state.lock();
         let mut deadline = None;
         loop {
-            if state.flush || state.checkpoint || state.garbage || state.stop {
+            if state.flush || state.checkpoint || state.garbage || state.compaction || state.stop {
                 break;
             }
             if state.dirty {

@@ -39,6 +39,7 @@ mod topics;
 mod writer;
 
 pub use check::{CheckReport, Problem};
+pub use compaction::CompactionStats;
 pub use config::{
     CleanupPolicy, CompactionConfig, CompactionOptions, Durability, LogConfig, StoreOptions,
 };

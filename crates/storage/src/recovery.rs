@@ -74,6 +74,7 @@ pub(crate) fn open(
             writer: Mutex::new(Writer::new()),
             garbage: Mutex::default(),
             replaced: Mutex::default(),
+            compactor: Default::default(),
             dead_rows: Mutex::default(),
             checkpointing: Mutex::default(),
             cluster_id: data_dir.cluster_id.clone(),

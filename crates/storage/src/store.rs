@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{Catalog, Names};
 use crate::checkpoint::CheckpointError;
+use crate::compaction::{CompactionStats, Compactor};
 use crate::config::StoreOptions;
 use crate::core::Core;
 use crate::error::{AppendError, OpenError, StoreError};
@@ -131,6 +132,7 @@ pub(crate) struct Inner {
     pub garbage: Mutex<Vec<crate::garbage::Garbage>>,
     /// Partitions with files of replaced segments, and after how many checkpoints those go.
     pub replaced: Mutex<Vec<(u64, Arc<Partition>)>>,
+    pub compactor: Compactor,
     /// Keys of deleted partitions, whose rows the next checkpoint removes.
     pub dead_rows: Mutex<Vec<Vec<u8>>>,
     /// One checkpoint, or flush, at a time.
@@ -152,6 +154,7 @@ struct Threads {
 impl Threads {
     fn stop(&self) {
         self.inner.core.queue.close();
+        self.inner.compactor.stop();
         self.inner.core.queue.stop();
         self.inner.core.background.ask(|w| w.stop = true);
         for handle in self.handles.lock().drain(..) {
@@ -233,7 +236,15 @@ impl Store {
     }
     /// Creates a topic, usable when this returns. `Ok(None)` if the name is taken.
     pub fn create_topic(&self, new: NewTopic) -> Result<Option<(Arc<Topic>, Commit)>, StoreError> {
-        self.inner.create_topic(new)
+        let made = self.inner.create_topic(new)?;
+        if let Some((topic, _)) = &made
+            && (self.inner.core.options.log_config)(&topic.configs)
+                .cleanup_policy
+                .compact
+        {
+            self.inner.ask_to_compact_all();
+        }
+        Ok(made)
     }
     /// Deletes a topic and, when that is durable, its files. `Ok(None)` if there is none.
     pub fn delete_topic(&self, id: &TopicId) -> Result<Option<Commit>, StoreError> {
@@ -319,6 +330,15 @@ impl Store {
     pub fn run_retention(&self, now_ms: i64) -> Result<usize, StoreError> {
         self.inner.run_retention(now_ms)
     }
+    /// Compacts what is due at `now_ms`, and what gets due by that, as the thread does that is there for it. Returns how many passes over
+    /// a partition came to their end. Blocking.
+    pub fn compact_now(&self, now_ms: i64) -> usize {
+        self.inner.compact_now(now_ms)
+    }
+    /// What compaction did since the start, and what it sees now.
+    pub fn compaction_stats(&self) -> CompactionStats {
+        self.inner.compaction_stats()
+    }
     /// `None` while writes are taken; otherwise why not (disk full, failed sync), for `/healthz` and logs.
     pub fn write_trouble(&self) -> Option<StoreError> {
         self.inner.core.queue.trouble()
@@ -339,6 +359,7 @@ impl Store {
             _ => None,
         };
         self.inner.core.queue.close();
+        self.inner.compactor.stop();
         let result = match failed {
             // What is in memory may not be what the journal has.
             Some(e) => Err(e),
@@ -627,5 +648,6 @@ impl Inner {
                 partition.set_config(Arc::new(config));
             }
         }
+        self.ask_to_compact_all();
     }
 }

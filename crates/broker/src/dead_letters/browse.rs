@@ -36,7 +36,8 @@ pub(crate) fn list(broker: &std::sync::Arc<BrokerState>) -> Result<Vec<QueueSumm
     Ok(summaries)
 }
 
-/// Records in each queue topic, without reading them: its log less what was moved back or purged.
+/// Records in each queue topic, without reading them: its offsets less what was moved back or purged. In a queue that somebody
+/// has compacted, or writes to in transactions, there are fewer.
 pub(crate) fn sizes(broker: &BrokerState) -> BTreeMap<String, u64> {
     let mut sizes = BTreeMap::new();
     for queue in reading::all(broker) {

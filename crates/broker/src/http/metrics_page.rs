@@ -88,6 +88,7 @@ impl Collector for Scrape {
         self.requests(&mut out)?;
         self.traffic(&mut out)?;
         self.storage(&mut out)?;
+        self.compaction(&mut out)?;
         self.groups(&mut out)?;
         self.dead_letters(&mut out)
     }
@@ -221,6 +222,66 @@ impl Scrape {
         )
     }
 
+    /// In Kafka's words: `max-dirty-percent`, `uncleanable-partitions-count`, `max-clean-time-secs`, `cleaner-recopy-percent`.
+    fn compaction(&self, out: &mut Out<'_>) -> fmt::Result {
+        let stats = self.broker.0.store.compaction_stats();
+        let counters = [
+            (
+                "ottla_compaction_passes",
+                "Passes of compaction over a partition",
+                stats.passes,
+            ),
+            (
+                "ottla_compaction_passes_ended_early",
+                "Passes that did not come to their end: a full disk, records deleted meanwhile, damage",
+                stats.passes_ended_early,
+            ),
+            (
+                "ottla_compaction_read_bytes",
+                "Bytes that compaction read",
+                stats.bytes_read,
+            ),
+            (
+                "ottla_compaction_written_bytes",
+                "Bytes that compaction wrote",
+                stats.bytes_written,
+            ),
+            (
+                "ottla_compaction_removed_bytes",
+                "Bytes that segments lost by compaction",
+                stats.bytes_removed,
+            ),
+            (
+                "ottla_compaction_read_records",
+                "Records that compaction decided about",
+                stats.records_read,
+            ),
+            (
+                "ottla_compaction_removed_records",
+                "Records that compaction removed",
+                stats.records_removed,
+            ),
+        ];
+        for (name, help, value) in counters {
+            out.counter(name, help, value)?;
+        }
+        out.real(
+            "ottla_compaction_last_pass_seconds",
+            "How long the last pass took",
+            stats.last_pass.as_secs_f64(),
+        )?;
+        out.real(
+            "ottla_compaction_max_dirty_ratio",
+            "Share of bytes that were not compacted yet, in the dirtiest partition, 0 to 1",
+            stats.max_dirty_ratio,
+        )?;
+        out.gauge(
+            "ottla_compaction_uncleanable_partitions",
+            "Partitions that are left alone because a batch of them is damaged",
+            stats.uncleanable_partitions,
+        )
+    }
+
     fn groups(&self, out: &mut Out<'_>) -> fmt::Result {
         let lags = self.lags.iter().map(|lag| {
             let labels = [
@@ -312,6 +373,12 @@ impl Out<'_> {
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?
+            .encode_gauge(&value)
+    }
+
+    fn real(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
         self.0
             .encode_descriptor(name, help, None, MetricType::Gauge)?
             .encode_gauge(&value)

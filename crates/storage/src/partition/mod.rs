@@ -21,6 +21,7 @@ use crate::topic::TopicId;
 
 mod build;
 mod closed;
+mod compact;
 pub(crate) mod files;
 mod log;
 mod read;
@@ -58,6 +59,8 @@ pub struct Partition {
     /// The first offset that a transaction leaves undecided; `i64::MAX` if none does.
     undecided: AtomicI64,
     log_start: AtomicI64,
+    /// Compaction looks again when the last stable offset gets here; `i64::MAX`: it does not wait.
+    compaction_waits: AtomicI64,
     deleted: AtomicBool,
     /// Held while a segment is opened for writing, by the writer or the background thread.
     opening: Mutex<()>,
@@ -213,6 +216,7 @@ impl Partition {
             high_watermark: AtomicI64::new(log.end),
             undecided: AtomicI64::new(log.state.first_undecided().unwrap_or(i64::MAX)),
             log_start: AtomicI64::new(log.start),
+            compaction_waits: AtomicI64::new(i64::MAX),
             log: Mutex::new(log),
             deleted: AtomicBool::new(false),
             opening: Mutex::default(),
@@ -351,6 +355,10 @@ impl Partition {
                 }
                 self.mark_dirty(log);
                 self.note_undecided(log);
+                // It begins a segment: the one before is closed.
+                if segment == base_offset && log.config.cleanup_policy.compact {
+                    self.ask_for_compaction();
+                }
                 let appended = Appended {
                     base_offset,
                     next_offset,
@@ -449,6 +457,7 @@ impl Partition {
             log.state.durable(offset);
             self.note_undecided(&log);
         }
+        self.tell_compaction();
     }
 
     /// Wakes those who wait for data, though there is none: what they may see of the log has changed.

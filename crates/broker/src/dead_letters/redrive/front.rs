@@ -1,11 +1,14 @@
 //! The front of a queue that was moved entirely is deleted, as DeleteRecords does it.
 
+use std::ops::ControlFlow;
+
 use ottla_dlq::StoreOp;
 use ottla_dlq::redrive::{RangeSet, ranges};
 use ottla_storage::{Store, TopicId, Tree};
 
 use super::meta_op;
 use crate::dead_letters::problem::Problem;
+use crate::dead_letters::reading::scan;
 
 /// Moves the start of a queue's partition up to the first record that is still in it, and forgets rows about what is below.
 /// Doing it again changes nothing, so it may be left undone by a crash.
@@ -18,8 +21,13 @@ pub(super) fn trim(
     let Some(log) = store.partition(queue, partition) else {
         return Ok(());
     };
-    let start = log.log_start_offset();
-    let front = gone.first_absent(start).min(log.high_watermark());
+    let (start, end) = (log.log_start_offset(), log.high_watermark());
+    let mut front = end;
+    // Where compaction or a marker left an offset without a record, there is nothing to keep the start at.
+    scan(&log, gone, start..end, |found| {
+        front = found.record.offset;
+        ControlFlow::Break(())
+    })?;
     if front > start {
         log.delete_records(front)??;
     }
