@@ -171,6 +171,8 @@ impl Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         self.stop();
+        // What no checkpoint has taken refers to what refers to it.
+        self.inner.core.dirty.lock().clear();
     }
 }
 

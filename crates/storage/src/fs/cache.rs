@@ -75,6 +75,12 @@ impl FileCache {
         drop(inner);
     }
 
+    #[cfg(test)]
+    pub fn holds(&self, partition: u64, segment: SegmentId) -> bool {
+        let inner = self.inner.lock();
+        (0..3).any(|kind| inner.files.contains_key(&(partition, segment, kind)))
+    }
+
     /// Forgets the files of a partition.
     pub fn forget_partition(&self, partition: u64) {
         let mut inner = self.inner.lock();

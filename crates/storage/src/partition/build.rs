@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use ottla_codec::batch::BatchHeader;
+use parking_lot::MutexGuard;
 
 use super::Partition;
 use super::closed::PIECE;
@@ -11,9 +12,11 @@ use super::files::{KINDS, SegmentFile, SegmentId};
 use super::log::{MAX_SEGMENT_BYTES, SegmentTimes};
 use crate::fs::{File, OpenMode};
 use crate::index::{IndexTail, OFFSET_ENTRY, TIME_ENTRY};
+use crate::store::Inner;
 
 impl Partition {
-    /// Begins a segment. `AlreadyExists`: one with this name is being made, or in use.
+    /// Begins a segment. `AlreadyExists`: one with this name is being made, or in use. `NotFound`: the topic is deleted. Waits, as dropping what
+    /// is not finished does, for a checkpoint that is under way.
     pub fn begin_segment(&self, base: i64, generation: u32) -> io::Result<SegmentWriter> {
         let id = SegmentId { base, generation };
         let interval = {
@@ -37,19 +40,10 @@ impl Partition {
             placed: false,
         };
         self.check_room(0)?;
-        let fs = &self.core.fs;
-        let mut files = Vec::with_capacity(KINDS.len());
-        for kind in KINDS {
-            let path = self.path(id, kind);
-            // Of a pass that a crash ended.
-            if fs.exists(&path)? {
-                fs.remove_file(&path)?;
-            }
-            files.push(fs.open(&path, OpenMode::Truncate)?);
-        }
+        let store = self.core.store().ok_or_else(closed)?;
         Ok(SegmentWriter {
+            files: self.create_files(&store, id)?,
             unfinished,
-            files,
             interval,
             buffer: Vec::new(),
             written: 0,
@@ -62,11 +56,33 @@ impl Partition {
         })
     }
 
+    fn create_files(&self, store: &Inner, id: SegmentId) -> io::Result<Vec<Arc<dyn File>>> {
+        let _checkpointing = self.lock_directory(store)?;
+        let fs = &self.core.fs;
+        let create = |kind| {
+            let path = self.path(id, kind);
+            // Of a pass that a crash ended.
+            if fs.exists(&path)? {
+                fs.remove_file(&path)?;
+            }
+            fs.open(&path, OpenMode::Truncate)
+        };
+        KINDS.into_iter().map(create).collect()
+    }
+
+    /// The directory stays this partition's while the lock of checkpoints is held: that of a deleted topic, which may be another one's
+    /// by now, is `NotFound`.
+    fn lock_directory<'a>(&self, store: &'a Inner) -> io::Result<MutexGuard<'a, ()>> {
+        let checkpointing = store.checkpointing.lock();
+        match self.is_deleted() {
+            true => Err(io::ErrorKind::NotFound.into()),
+            false => Ok(checkpointing),
+        }
+    }
+
     /// `StorageFull` if `bytes` more would leave too little for commits and checkpoints.
     fn check_room(&self, bytes: u64) -> io::Result<()> {
-        let Some(store) = self.core.store() else {
-            return Err(io::Error::other("the store is closed"));
-        };
+        let store = self.core.store().ok_or_else(closed)?;
         match self.core.fs.available_bytes(&self.core.dir) {
             Ok(room) if room < store.tuning.compaction_room + bytes => {
                 Err(io::ErrorKind::StorageFull.into())
@@ -75,6 +91,10 @@ impl Partition {
             _ => Ok(()),
         }
     }
+}
+
+fn closed() -> io::Error {
+    io::Error::other("the store is closed")
 }
 
 /// A name that is taken, and whose files go unless the segment is put in its place.
@@ -86,8 +106,7 @@ struct Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // A deleted topic's files go with their directory, whose name may be another topic's by now.
-        if !self.placed && !self.partition.is_deleted() {
+        if !self.placed {
             self.remove();
         }
         let id = self.id;
@@ -97,6 +116,12 @@ impl Drop for Unfinished {
 
 impl Unfinished {
     fn remove(&self) {
+        let Some(store) = self.partition.core.store() else {
+            return;
+        };
+        let Ok(_checkpointing) = self.partition.lock_directory(&store) else {
+            return;
+        };
         if let Err(e) = self.partition.remove_files(self.id) {
             tracing::warn!(directory = %self.partition.dir.display(), segment = self.id.base, error = %e, "files of a segment that came to nothing cannot be removed; tried again after the next start");
         }

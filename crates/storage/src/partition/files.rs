@@ -96,12 +96,19 @@ impl Partition {
         self.dir.join(file_name(id, kind))
     }
 
-    /// An existing file of a segment.
+    /// An existing file of a segment. Not to be called under the partition's lock.
     pub(crate) fn file(&self, id: SegmentId, kind: SegmentFile) -> io::Result<Arc<dyn File>> {
-        let path = self.path(id, kind);
-        self.core.files.get_or_open((self.uid, id, kind as u8), || {
-            self.core.fs.open(&path, OpenMode::Write)
-        })
+        let mut opened = false;
+        let key = (self.uid, id, kind as u8);
+        let file = self.core.files.get_or_open(key, || {
+            opened = true;
+            self.core.fs.open(&self.path(id, kind), OpenMode::Write)
+        })?;
+        if opened && !self.is_known(id) {
+            // Removed meanwhile: its room on the disk is not to be kept by a file that nobody asks for again.
+            self.core.files.forget(self.uid, id);
+        }
+        Ok(file)
     }
 
     /// A segment's log for writing, made if this is the first write to it.

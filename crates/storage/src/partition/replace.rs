@@ -177,7 +177,8 @@ impl Partition {
 }
 
 impl Partition {
-    fn is_known(&self, id: SegmentId) -> bool {
+    /// Whether the segment has files that are not to be removed.
+    pub(super) fn is_known(&self, id: SegmentId) -> bool {
         let log = self.lock();
         log.segments.iter().any(|s| s.id() == id)
             || log.replaced.iter().any(|r| r.id == id)

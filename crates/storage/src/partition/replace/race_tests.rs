@@ -142,25 +142,27 @@ fn readers_see_what_survives_in_order_and_no_error_while_segments_are_replaced()
     p.sweep().unwrap();
 }
 
-/// Calls somebody before it opens a file with this name.
+/// Calls somebody once, before or behind opening a file of this kind.
 struct Interposed {
     fs: SimFs,
     extension: &'static str,
-    before_open: Arc<Mutex<Option<Hook>>>,
+    behind: bool,
+    hook: Arc<Mutex<Option<Hook>>>,
 }
 
 type Hook = Box<dyn FnMut() + Send>;
 
 impl Fs for Interposed {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let behind = self.behind.then(|| self.fs.open(path, mode));
         if path.extension().is_some_and(|e| e == self.extension) {
             // Not while it is at it.
-            let hook = self.before_open.lock().take();
+            let hook = self.hook.lock().take();
             if let Some(mut hook) = hook {
                 hook();
             }
         }
-        self.fs.open(path, mode)
+        behind.unwrap_or_else(|| self.fs.open(path, mode))
     }
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         self.fs.create_dir_all(path)
@@ -200,61 +202,76 @@ impl Fs for Interposed {
     }
 }
 
+const END: i64 = 40;
+
+/// A store in which somebody else compacts, checkpoints and removes all while the first file of this kind is opened.
+fn interposed(extension: &'static str, behind: bool) -> (Store, Arc<Partition>) {
+    let hook = Arc::new(Mutex::default());
+    let fs = Interposed {
+        fs: SimFs::new(1),
+        extension,
+        behind,
+        hook: hook.clone(),
+    };
+    let options = options(Durability::Disk);
+    let store = Store::open_stepped(Arc::new(fs), Path::new("/data"), options, tuning()).unwrap();
+    create(&store, ORDERS, "orders", "900");
+    let p = store.partition(&ORDERS, 0).unwrap();
+    for time in 1..=END {
+        append_at(&p, time);
+    }
+    store.inner().step_writer();
+    p.roll(1);
+    append_at(&p, END + 1);
+    store.checkpoint().unwrap();
+    p.evict(usize::MAX);
+    store.inner().core.files.forget_partition(p.uid());
+    *hook.lock() = Some(Box::new({
+        let (p, store) = (Arc::downgrade(&p), Arc::downgrade(store.inner()));
+        move || {
+            let (p, store) = (p.upgrade().unwrap(), store.upgrade().unwrap());
+            let ready = p.closed_segments().ready;
+            thin(&p, &ready, |h| stays(h.base_offset)).unwrap().unwrap();
+            store.checkpoint().unwrap();
+            store.remove_replaced();
+        }
+    }) as Hook);
+    (store, p)
+}
+
 #[test]
 fn a_reader_whose_file_was_replaced_before_it_opened_it_takes_its_place_anew() {
     type Look = fn(&Partition, i64);
+    let look_up: Look = |p, offset| look_up(p, &mut StdRng::seed_from_u64(offset as u64));
     let looks: [(&str, Look); 4] = [
         ("log", |p, offset| {
             let found = headers_of(&read_on(p, offset, 1).unwrap().0)[0].base_offset;
             assert_eq!(Some(found), (offset..).find(|o| stays(*o)));
         }),
         ("index", |p, _| read_all(p, 1)),
-        ("log", |p, offset| {
-            look_up(p, &mut StdRng::seed_from_u64(offset as u64))
-        }),
-        ("timeindex", |p, offset| {
-            look_up(p, &mut StdRng::seed_from_u64(offset as u64))
-        }),
+        ("log", look_up),
+        ("timeindex", look_up),
     ];
-    const END: i64 = 40;
     for (extension, look) in looks {
-        let mut vanished = 0;
+        let mut replaced = 0;
         for offset in 0..END {
-            let fs = SimFs::new(1);
-            let before_open = Arc::new(Mutex::default());
-            let interposed = Interposed {
-                fs: fs.clone(),
-                extension,
-                before_open: before_open.clone(),
-            };
-            let options = options(Durability::Disk);
-            let store =
-                Store::open_stepped(Arc::new(interposed), Path::new("/data"), options, tuning())
-                    .unwrap();
-            create(&store, ORDERS, "orders", "900");
-            let p = store.partition(&ORDERS, 0).unwrap();
-            for time in 1..=END {
-                append_at(&p, time);
-            }
-            store.inner().step_writer();
-            p.roll(1);
-            append_at(&p, END + 1);
-            store.checkpoint().unwrap();
-            p.evict(usize::MAX);
-            store.inner().core.files.forget_partition(p.uid());
-            *before_open.lock() = Some(Box::new({
-                let (p, store) = (p.clone(), store.inner().clone());
-                move || {
-                    let ready = p.closed_segments().ready;
-                    thin(&p, &ready, |h| stays(h.base_offset)).unwrap().unwrap();
-                    store.checkpoint().unwrap();
-                    store.remove_replaced();
-                }
-            }) as Hook);
+            let (_store, p) = interposed(extension, false);
             look(&p, offset);
-            vanished += p.lock().replacements;
-            before_open.lock().take();
+            replaced += p.lock().replacements;
         }
-        assert!(vanished > END as u64 / 2, "{vanished} at {extension}");
+        assert!(replaced > END as u64 / 2, "{replaced} at {extension}");
     }
+}
+
+#[test]
+fn a_file_that_goes_while_it_is_opened_is_read_to_its_end_and_not_kept_open() {
+    let (store, p) = interposed("log", true);
+    let first = p.closed_segments().ready[0];
+    // So short that few other files are opened.
+    let (bytes, next) = read_on(&p, 1, 200).unwrap();
+    assert_eq!(p.lock().replacements, 1);
+    let found: Vec<i64> = headers_of(&bytes).iter().map(|h| h.base_offset).collect();
+    assert_eq!(found, [1]);
+    assert_eq!(next, 2);
+    assert!(!store.inner().core.files.holds(p.uid(), first.id));
 }
