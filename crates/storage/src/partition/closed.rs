@@ -187,10 +187,7 @@ impl<H: FnMut(usize) -> io::Result<()>> SegmentReader<H> {
             (self.before_read)(wanted - have)?;
             self.buffer.resize(wanted, 0);
             file.read_exact_at(self.position + have as u64, &mut self.buffer[have..])
-                .map_err(|e| match e.kind() {
-                    io::ErrorKind::UnexpectedEof => self.damaged(&"the file ends before it"),
-                    _ => e,
-                })?;
+                .map_err(|e| self.of_file(e))?;
         }
         match wanted < len {
             true => Err(self.damaged(&"the segment ends inside of it")),
@@ -213,7 +210,8 @@ impl<H: FnMut(usize) -> io::Result<()>> SegmentReader<H> {
         while at < end {
             let len = (end - at).min(PIECE as u64) as usize;
             (self.before_read)(len)?;
-            file.read_exact_at(at, &mut piece[..len])?;
+            file.read_exact_at(at, &mut piece[..len])
+                .map_err(|e| self.of_file(e))?;
             actual = crc32c::crc32c_append(actual, &piece[..len]);
             at += len as u64;
         }
@@ -222,6 +220,13 @@ impl<H: FnMut(usize) -> io::Result<()>> SegmentReader<H> {
             return Err(self.damaged(&BatchError::BadCrc { stored, actual }));
         }
         Ok(())
+    }
+
+    fn of_file(&self, e: io::Error) -> io::Error {
+        match e.kind() {
+            io::ErrorKind::UnexpectedEof => self.damaged(&"the file ends before it"),
+            _ => e,
+        }
     }
 
     fn damaged(&self, what: &dyn std::fmt::Display) -> io::Error {

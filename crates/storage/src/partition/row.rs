@@ -1,6 +1,6 @@
 //! A partition's row in the catalogue: what a checkpoint knows of it. The log is loaded from it without reading a segment.
 //!
-//! Its bytes are those of [`PartitionRow`], followed by those of [`Compacted`] if the partition was ever compacted.
+//! Its bytes are those of [`PartitionRow`]; if the partition was ever compacted [`MARK`] comes before them and those of [`Compacted`] behind.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,10 @@ pub(crate) struct SegmentRow {
     #[serde(skip)]
     pub generation: u32,
 }
+
+/// No number begins so: a version that knows of no generations cannot read the row. It would look for files that are gone, and forget which
+/// there are.
+const MARK: [u8; 10] = [0xff; 10];
 
 /// What compaction left.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -65,7 +69,7 @@ pub(crate) fn parse_partition_key(key: &[u8]) -> Option<(TopicId, i32)> {
 
 impl PartitionRow {
     pub fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
-        let mut bytes = postcard::to_stdvec(self)?;
+        let bytes = postcard::to_stdvec(self)?;
         let numbered = (0..).zip(&self.segments);
         let compacted = Compacted {
             generations: numbered
@@ -74,17 +78,18 @@ impl PartitionRow {
                 .collect(),
             cleaned_to: self.cleaned_to,
         };
-        if !compacted.generations.is_empty() || compacted.cleaned_to != 0 {
-            bytes.extend(postcard::to_stdvec(&compacted)?);
+        if compacted.generations.is_empty() && compacted.cleaned_to == 0 {
+            return Ok(bytes);
         }
-        Ok(bytes)
+        let compacted = postcard::to_stdvec(&compacted)?;
+        Ok([&MARK[..], &bytes, &compacted].concat())
     }
 
     pub fn decode(bytes: &[u8]) -> Result<PartitionRow, postcard::Error> {
-        let (mut row, rest) = postcard::take_from_bytes::<PartitionRow>(bytes)?;
-        if rest.is_empty() {
-            return Ok(row);
-        }
+        let Some(marked) = bytes.strip_prefix(&MARK) else {
+            return postcard::from_bytes(bytes);
+        };
+        let (mut row, rest) = postcard::take_from_bytes::<PartitionRow>(marked)?;
         let compacted: Compacted = postcard::from_bytes(rest)?;
         for (i, generation) in compacted.generations {
             let segment = row.segments.get_mut(i as usize);
@@ -189,12 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn generations_and_where_it_is_clean_come_behind_it() {
+    fn generations_and_where_it_is_clean_are_in_a_row_that_older_versions_refuse() {
         let mut compacted = row();
         compacted.segments[1].generation = 3;
         compacted.cleaned_to = 300;
         let bytes = compacted.encode().unwrap();
-        assert!(bytes.starts_with(NEVER_COMPACTED));
+        assert!(bytes[MARK.len()..].starts_with(NEVER_COMPACTED));
+        assert!(postcard::from_bytes::<PartitionRow>(&bytes).is_err());
         assert_eq!(PartitionRow::decode(&bytes).unwrap(), compacted);
         let ids: Vec<SegmentId> = compacted.segments.iter().map(SegmentRow::id).collect();
         assert_eq!((ids[0].generation, ids[1].generation), (0, 3));
@@ -207,10 +213,10 @@ mod tests {
 
     #[test]
     fn a_generation_of_no_segment_is_damage() {
-        let mut bytes = NEVER_COMPACTED.to_vec();
-        bytes.extend([1, 2, 3, 0]);
+        let mut bytes = [&MARK[..], NEVER_COMPACTED, &[1, 2, 3, 0]].concat();
         assert!(PartitionRow::decode(&bytes).is_err());
-        bytes.truncate(NEVER_COMPACTED.len() + 2);
-        assert!(PartitionRow::decode(&bytes).is_err());
+        while bytes.pop().is_some() && bytes.len() >= MARK.len() {
+            assert!(PartitionRow::decode(&bytes).is_err());
+        }
     }
 }

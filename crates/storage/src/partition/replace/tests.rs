@@ -454,4 +454,11 @@ fn a_batch_larger_than_what_is_read_at_once_comes_whole_and_its_damage_takes_no_
     let told = reader.next().unwrap_err();
     assert_eq!(told.kind(), io::ErrorKind::InvalidData);
     assert!(reader.buffered() <= PIECE);
+    fs.flip_bit(&path, 500_000);
+    let file = fs.open(&path, OpenMode::Write).unwrap();
+    file.set_len(600_000).unwrap();
+    let mut reader = p.read_closed(&ready[0], |_| Ok(())).unwrap();
+    reader.next().unwrap().unwrap();
+    let told = reader.next().unwrap_err();
+    assert_eq!(told.kind(), io::ErrorKind::InvalidData);
 }
