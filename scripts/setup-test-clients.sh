@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the clients and servers that the end-to-end tests use, into .cache/ (or $OTTLA_CACHE).
-#   setup-test-clients.sh [kcat|java|connect|registry|python|go|node]...     all of them when none is named
+#   setup-test-clients.sh [kcat|java|connect|registry|streams|python|go|node]...     all of them when none is named
 # Safe to run again: what is there and up to date is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -85,6 +85,18 @@ setup_registry() {
     made registry
 }
 
+setup_streams() {
+    install_java
+    local sources
+    sources=$(find tests/streams -name '*.java' -o -name pom.xml | sort)
+    # shellcheck disable=SC2086 # file names without spaces
+    unchanged streams $sources && [ -f "$cache/streams/streams.jar" ] && return
+    say "Java: Kafka Streams and the applications that tests run"
+    mkdir -p "$cache/streams"
+    mvn -q -B -f tests/streams/pom.xml package -DoutputDirectory="$cache/streams"
+    made streams
+}
+
 # A virtual environment with what the requirements file names.
 make_venv() {
     local venv=$1 requirements=$2
@@ -132,10 +144,10 @@ setup_node() {
     made node
 }
 
-[ $# -gt 0 ] || set -- kcat java connect registry python go node
+[ $# -gt 0 ] || set -- kcat java connect registry streams python go node
 for name in "$@"; do
     case "$name" in
-    kcat | java | connect | registry | python | go | node) "setup_$name" ;;
-    *) fail "no client named '$name': kcat, java, connect, registry, python, go, node" ;;
+    kcat | java | connect | registry | streams | python | go | node) "setup_$name" ;;
+    *) fail "no client named '$name': kcat, java, connect, registry, streams, python, go, node" ;;
     esac
 done
