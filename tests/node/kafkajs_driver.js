@@ -273,10 +273,10 @@ async function calls_every_method_of_the_admin_client() {
       resourceType: AclResourceTypes.TOPIC, resourceName: "t", resourcePatternType: ResourcePatternTypes.LITERAL,
       principal: "User:a", host: "*", operation: AclOperationTypes.READ, permissionType: AclPermissionTypes.ALLOW,
     };
-    const noPart = ({ name, message }) => /not support/i.test(`${name} ${message}`);
-    await assert.rejects(call("createAcls", { acl: [acl] }), noPart);
-    await assert.rejects(call("describeAcls", acl), noPart);
-    await assert.rejects(call("deleteAcls", { filters: [acl] }), noPart);
+    const disabled = ({ message }) => /security features are disabled/i.test(message);
+    await assert.rejects(call("createAcls", { acl: [acl] }), disabled);
+    await assert.rejects(call("describeAcls", acl), disabled);
+    await assert.rejects(call("deleteAcls", { filters: [acl] }), disabled);
     assert(requests > 0, "requests are told of");
   } finally {
     stop();

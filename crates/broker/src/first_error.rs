@@ -62,6 +62,9 @@ first_errors! {
     DeleteRecordsResponse: |r| r.topics.iter().flat_map(|t| &t.partitions).map(|p| p.error_code);
     InitProducerIdResponse: |r| [r.error_code];
     OffsetForLeaderEpochResponse: |r| r.topics.iter().flat_map(|t| &t.partitions).map(|p| p.error_code);
+    DescribeAclsResponse: |r| [r.error_code];
+    CreateAclsResponse: |r| r.results.iter().map(|c| c.error_code);
+    DeleteAclsResponse: |r| r.filter_results.iter().map(|f| f.error_code);
     DescribeConfigsResponse: |r| r.results.iter().map(|c| c.error_code);
     AlterConfigsResponse: |r| r.responses.iter().map(|c| c.error_code);
     IncrementalAlterConfigsResponse: |r| r.responses.iter().map(|c| c.error_code);

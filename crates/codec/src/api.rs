@@ -102,6 +102,9 @@ api_table! {
     EndTxn = 26, 0..=5, EndTxnRequest;
     WriteTxnMarkers = 27, 1..=1, WriteTxnMarkersRequest;
     TxnOffsetCommit = 28, 0..=5, TxnOffsetCommitRequest;
+    DescribeAcls = 29, 1..=3, DescribeAclsRequest;
+    CreateAcls = 30, 1..=3, CreateAclsRequest;
+    DeleteAcls = 31, 1..=3, DeleteAclsRequest;
     DescribeConfigs = 32, 1..=4, DescribeConfigsRequest;
     AlterConfigs = 33, 0..=2, AlterConfigsRequest;
     AlterReplicaLogDirs = 34, 1..=2, AlterReplicaLogDirsRequest;

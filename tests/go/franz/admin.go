@@ -114,11 +114,24 @@ func electsAndReassigns() {
 	Must(Get(admin.OffsetForLeaderEpoch(ctx, request))[topic][0].Err)
 }
 
+// Nobody would heed them.
+func accessControlLists() {
+	acl := kadm.NewACLs().Topics("t").Allow("User:a").AllowHosts("*").Operations(kadm.OpRead).ResourcePatternType(kadm.ACLPatternLiteral)
+	for _, described := range Get(admin.DescribeACLs(ctx, acl)) {
+		That(errors.Is(described.Err, kerr.SecurityDisabled), fmt.Sprint("describe: ", described.Err))
+	}
+	for _, created := range Get(admin.CreateACLs(ctx, acl)) {
+		That(errors.Is(created.Err, kerr.SecurityDisabled), fmt.Sprint("create: ", created.Err))
+	}
+	for _, deleted := range Get(admin.DeleteACLs(ctx, acl)) {
+		That(errors.Is(deleted.Err, kerr.SecurityDisabled), fmt.Sprint("delete: ", deleted.Err))
+	}
+}
+
 // Each is refused by franz-go itself, which knows from ApiVersions what the broker has.
 func refusals() {
-	acl := kadm.NewACLs().Topics("t").Allow("User:a").AllowHosts("*").Operations(kadm.OpRead).ResourcePatternType(kadm.ACLPatternLiteral)
+	accessControlLists()
 	for name, action := range map[string]func() error{
-		"ACLs":              func() error { _, err := admin.DescribeACLs(ctx, acl); return err },
 		"delegation tokens": func() error { _, err := admin.DescribeDelegationTokens(ctx); return err },
 		"quotas":            func() error { _, err := admin.DescribeClientQuotas(ctx, false, nil); return err },
 		"SCRAM":             func() error { _, err := admin.DescribeUserSCRAMs(ctx); return err },

@@ -1,5 +1,6 @@
 //! Workers of Kafka Connect as processes.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::path::PathBuf;
@@ -16,6 +17,41 @@ use super::{installed, try_await};
 /// A worker on a busy machine loads its classes for a while.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 const TIMEOUT: Duration = Duration::from_secs(90);
+
+/// A program of Connect's, by its class; it says what goes on to its standard error.
+pub fn program(class: &str) -> Command {
+    let mut java = Command::new("java");
+    java.args([
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-Xmx256m",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
+        "-cp",
+    ]);
+    java.arg(installed("connect/libs", "connect").join("*"));
+    java.arg(class);
+    java
+}
+
+/// The warnings and errors in what a program said, with # for each number: those are times, ports and counts.
+pub fn complaints(log: &str) -> BTreeSet<String> {
+    log.lines()
+        .filter(|line| line.contains("] WARN ") || line.contains("] ERROR "))
+        .map(without_numbers)
+        .collect()
+}
+
+fn without_numbers(text: &str) -> String {
+    let mut short = String::new();
+    for letter in text.chars() {
+        match letter {
+            '0'..='9' if short.ends_with('#') => {}
+            '0'..='9' => short.push('#'),
+            _ => short.push(letter),
+        }
+    }
+    short
+}
 
 /// A worker of a distributed cluster (`ConnectDistributed`), with a REST port of its own that it keeps over restarts.
 pub struct Worker {
@@ -128,18 +164,8 @@ impl Worker {
             .append(true)
             .open(self.log_file())
             .expect("the temporary directory can be written");
-        let libs = installed("connect/libs", "connect").join("*");
         self.running = Some(Process::spawn(
-            Command::new("java")
-                .args([
-                    "-XX:+UseSerialGC",
-                    "-XX:TieredStopAtLevel=1",
-                    "-Xmx256m",
-                    "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
-                    "-cp",
-                ])
-                .arg(libs)
-                .arg("org.apache.kafka.connect.cli.ConnectDistributed")
+            program("org.apache.kafka.connect.cli.ConnectDistributed")
                 .arg(self.dir.path().join("worker.properties"))
                 .stdin(Stdio::null())
                 .stdout(log.try_clone().expect("a file handle can be duplicated"))

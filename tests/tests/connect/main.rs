@@ -5,6 +5,7 @@
 mod bad_records;
 mod copying;
 mod files;
+mod mirror;
 mod offsets;
 mod outbox;
 mod postgres;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use ottla_tests::harness::connect::Worker;
+use ottla_tests::harness::connect::{Worker, complaints};
 use ottla_tests::harness::{Broker, Reader, Target, unique};
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
@@ -33,26 +33,6 @@ fn client(bootstrap: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap);
     config
-}
-
-/// Numbers are times, ports and counts.
-fn without_numbers(text: &str) -> String {
-    let mut short = String::new();
-    for letter in text.chars() {
-        match letter {
-            '0'..='9' if short.ends_with('#') => {}
-            '0'..='9' => short.push('#'),
-            _ => short.push(letter),
-        }
-    }
-    short
-}
-
-fn complaints(log: &str) -> BTreeSet<String> {
-    log.lines()
-        .filter(|line| line.contains("] WARN ") || line.contains("] ERROR "))
-        .map(without_numbers)
-        .collect()
 }
 
 async fn topics(bootstrap: &str) -> BTreeMap<String, (usize, BTreeMap<String, String>)> {

@@ -1,5 +1,6 @@
 //! The shape of every answer, for clients: the counterpart of the tables of requests.
 
+mod acls;
 mod admin;
 mod cluster;
 mod groups;

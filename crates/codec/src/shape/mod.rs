@@ -35,6 +35,9 @@ macro_rules! shape_of {
             Api::EndTxn => &transactions::END_TXN,
             Api::WriteTxnMarkers => &transactions::WRITE_TXN_MARKERS,
             Api::TxnOffsetCommit => &transactions::TXN_OFFSET_COMMIT,
+            Api::DescribeAcls => &acls::DESCRIBE_ACLS,
+            Api::CreateAcls => &acls::CREATE_ACLS,
+            Api::DeleteAcls => &acls::DELETE_ACLS,
             Api::DescribeConfigs => &admin::DESCRIBE_CONFIGS,
             Api::AlterConfigs => &admin::ALTER_CONFIGS,
             Api::AlterReplicaLogDirs => &replicas::ALTER_REPLICA_LOG_DIRS,
@@ -61,6 +64,7 @@ macro_rules! shape_of {
     };
 }
 
+mod acls;
 mod admin;
 mod answers;
 mod cluster;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use super::both::Both;
 
+mod acls;
 mod cluster;
 pub(super) mod configs;
 mod fetch;
@@ -50,5 +51,6 @@ scenarios! {
     loggers: levels, refused_levels;
     telemetry: client_metrics;
     transactions: lives, refusals, offsets, descriptions, markers;
+    acls: without_an_authorizer;
     cluster: versions, description, log_directories, coordinators, unknown_requests;
 }

@@ -60,6 +60,7 @@ import org.apache.kafka.common.errors.InvalidReplicaAssignmentException;
 import org.apache.kafka.common.errors.InvalidUpdateVersionException;
 import org.apache.kafka.common.errors.LogDirNotFoundException;
 import org.apache.kafka.common.errors.NoReassignmentInProgressException;
+import org.apache.kafka.common.errors.SecurityDisabledException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.errors.TransactionalIdNotFoundException;
 import org.apache.kafka.common.errors.UnsupportedVersionException;
@@ -310,9 +311,9 @@ final class AdminMethodChecks {
         TopicPartition partition = new TopicPartition(fixture.create(1), 0);
         AclBinding acl = new AclBinding(new ResourcePattern(ResourceType.TOPIC, "t", PatternType.LITERAL),
                 new AccessControlEntry("User:a", "*", AclOperation.READ, AclPermissionType.ALLOW));
-        refused(() -> admin.createAcls(List.of(acl)).all().get());
-        refused(() -> admin.describeAcls(AclBindingFilter.ANY).values().get());
-        refused(() -> admin.deleteAcls(List.of(AclBindingFilter.ANY)).all().get());
+        expect(SecurityDisabledException.class, () -> admin.createAcls(List.of(acl)).all().get());
+        expect(SecurityDisabledException.class, () -> admin.describeAcls(AclBindingFilter.ANY).values().get());
+        expect(SecurityDisabledException.class, () -> admin.deleteAcls(List.of(AclBindingFilter.ANY)).all().get());
 
         refused(() -> admin.describeUserScramCredentials().all().get());
         refused(() -> admin.alterUserScramCredentials(List.of(new UserScramCredentialUpsertion("a",

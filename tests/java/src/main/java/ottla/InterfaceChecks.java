@@ -82,13 +82,12 @@ final class InterfaceChecks {
         equal(admin.describeMetadataQuorum().quorumInfo().get().leaderId(), controller.id(), "the quorum's leader");
         that(admin.describeLogDirs(nodes.stream().map(Node::id).toList()).allDescriptions().get().get(controller.id())
                 .values().stream().allMatch(dir -> dir.error() == null), "log dirs without an error");
-        // Whether to show pages of ACLs and quotas: the one or the other of these errors hides them. Kafka has quotas.
+        // Whether to show pages of ACLs and quotas: these errors hide them. Kafka has quotas.
         try {
             admin.describeAcls(AclBindingFilter.ANY).values().get();
             throw new AssertionError("ACLs, without anybody who authorizes");
         } catch (ExecutionException error) {
-            that(error.getCause() instanceof UnsupportedVersionException
-                    || error.getCause() instanceof SecurityDisabledException, "ACLs: " + error.getCause());
+            that(error.getCause() instanceof SecurityDisabledException, "ACLs: " + error.getCause());
         }
         try {
             equal(admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get(), Map.of(), "quotas");
