@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ottla_tests::harness::connect::Worker;
 use ottla_tests::harness::{Broker, Reader, unique};
+use rdkafka::message::Message;
 use serde_json::Value;
 
 use crate::files::{Writer, lines, sink, source};
@@ -29,10 +30,19 @@ fn at_work(status: &Value) -> String {
 
 #[test]
 fn a_file_gets_through_once_whoever_dies() {
-    let mut broker = Broker::start();
+    let mut broker = Broker::start_with(&["log.cleaner.backoff.ms=50"]);
     let bootstrap = broker.bootstrap();
     let group = unique("connect");
-    let settings = ["exactly.once.source.support=enabled"];
+    // What Connect keeps is compacted all the time.
+    let settings = [
+        "exactly.once.source.support=enabled",
+        "config.storage.segment.ms=200",
+        "config.storage.min.cleanable.dirty.ratio=0.01",
+        "offset.storage.segment.ms=200",
+        "offset.storage.min.cleanable.dirty.ratio=0.01",
+        "status.storage.segment.ms=200",
+        "status.storage.min.cleanable.dirty.ratio=0.01",
+    ];
     let mut workers = [
         Worker::launch(&bootstrap, &group, &settings),
         Worker::launch(&bootstrap, &group, &settings),
@@ -87,6 +97,15 @@ fn a_file_gets_through_once_whoever_dies() {
     });
     await_progress(&workers[0], &writer, &copy);
 
+    let offsets = format!("{group}-offsets");
+    workers[0].await_that("its offsets are compacted", || {
+        let found = Reader::all(&bootstrap, &offsets).found;
+        let written = found.iter().map(|record| record.offset()).max().unwrap();
+        // Every other offset is that of a marker.
+        (written > 8 * found.len() as i64)
+            .then_some(())
+            .ok_or(format!("{} of {written}", found.len()))
+    });
     let original = writer.file.clone();
     let count = writer.stop();
     let mut reader = Reader::new(&bootstrap, "lines");
