@@ -6,6 +6,9 @@
 use std::thread;
 use std::time::Duration;
 
+use kafka_protocol::ResponseError;
+use ottla_client::admin::NewTopic;
+use ottla_client::{Client, ClientOptions, Topics};
 use ottla_power_cut::Faults;
 use ottla_tests::crash::workload::Workload;
 use ottla_tests::harness::Broker;
@@ -58,4 +61,64 @@ fn what_was_acknowledged_survives_a_power_cut() {
     println!("{:?}", workload.finish());
     assert_eq!(broker.disk().unsupported(), [""; 0]);
     assert!(broker.disk().stats().syncs > 0);
+}
+
+#[tokio::test]
+async fn a_topic_that_was_not_kept_is_not_told_to_be_there_or_gone() {
+    let mut broker = Broker::on_simulated_disk(&[], 1);
+    broker.restart();
+    let options = ClientOptions {
+        retry_timeout: Duration::ZERO,
+        ..ClientOptions::default()
+    };
+    let mut client = Client::connect(&[broker.bootstrap()], options)
+        .await
+        .expect("the broker listens");
+    let [kept, lost] = ["kept", "lost"].map(|name| NewTopic {
+        name: name.to_owned(),
+        partitions: Some(1),
+        replication_factor: None,
+        configs: Vec::new(),
+    });
+    let made = client.create_topics(&[kept], false).await;
+    made.expect("an answer")
+        .remove(0)
+        .1
+        .expect("the disk is fine");
+    broker.disk().set_faults(Faults {
+        syncs_until_failure: Some(0),
+        ..Faults::default()
+    });
+    for attempt in 0..3 {
+        let made = client.create_topics(std::slice::from_ref(&lost), false);
+        let (_, made) = made.await.expect("an answer").remove(0);
+        let error = made.expect_err("the disk is broken").broker_error();
+        assert_eq!(
+            error,
+            Some(ResponseError::KafkaStorageError),
+            "attempt {attempt}"
+        );
+    }
+    broker.cut_power(1);
+    broker.disk().set_faults(Faults::default());
+    broker.restart();
+    client.forget();
+    // It listens before it has read what is there.
+    let there = client.metadata(Topics::All, false).await;
+    assert_eq!(there.expect("an answer").topics.len(), 1);
+    broker.disk().set_faults(Faults {
+        syncs_until_failure: Some(0),
+        ..Faults::default()
+    });
+    for attempt in 0..3 {
+        let names = ["kept".to_owned()];
+        let removed = client.delete_topics(&names);
+        let (_, removed) = removed.await.expect("an answer").remove(0);
+        let error = removed.expect_err("the disk is broken").broker_error();
+        assert_eq!(
+            error,
+            Some(ResponseError::KafkaStorageError),
+            "attempt {attempt}"
+        );
+    }
 }

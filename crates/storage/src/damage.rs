@@ -241,6 +241,19 @@ fn a_flipped_bit_in_the_properties_is_refused_or_harmless() {
 }
 
 #[test]
+fn data_whose_properties_are_gone_is_not_taken_for_a_new_directory() {
+    for close in [true, false] {
+        let (fs, _) = filled(close);
+        let before = fs.files();
+        fs.remove_file(Path::new("/data/meta.properties")).unwrap();
+        let error = open(&fs).err().unwrap().to_string();
+        assert!(error.contains("meta.properties is missing"), "{error}");
+        assert!(error.contains("ottla.format=1"), "{error}");
+        assert_eq!(fs.files().len(), before.len() - 1);
+    }
+}
+
+#[test]
 fn a_segment_that_is_gone_is_told_and_the_others_are_read() {
     let (fs, expected) = filled(true);
     fs.remove_file(&Path::new(DIR).join("00000000000000000000.log"))

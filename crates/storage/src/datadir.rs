@@ -63,6 +63,7 @@ pub(crate) fn open(
     let cluster_id = if fs.exists(&path).map_err(io_error)? {
         read_properties(fs, dir, &path)?
     } else {
+        refuse_orphans(fs, dir)?;
         create(fs, dir, cluster_id).map_err(io_error)?
     };
     for sub in [journal_dir(dir), topics_dir(dir), meta_dir(dir)] {
@@ -113,6 +114,30 @@ fn refuse_foreign(fs: &dyn Fs, dir: &Path) -> Result<(), OpenError> {
         }),
         None => Ok(()),
     }
+}
+
+/// Refuses data whose properties are gone. They are durable before there is any, so that no crash leaves this; a new cluster id would
+/// pass for another cluster with clients, and the format may be any.
+fn refuse_orphans(fs: &dyn Fs, dir: &Path) -> Result<(), OpenError> {
+    let is_used = |sub: PathBuf| -> io::Result<bool> {
+        Ok(fs.exists(&sub)? && !fs.read_dir(&sub)?.is_empty())
+    };
+    for sub in [journal_dir(dir), meta_dir(dir)] {
+        let found = is_used(sub).map_err(|source| OpenError::Io {
+            path: dir.to_owned(),
+            source,
+        })?;
+        if found {
+            return Err(OpenError::Damaged {
+                path: dir.to_owned(),
+                reason: format!(
+                    "{PROPERTIES} is missing beside its data: put it back, or write one with the lines \
+                     ottla.format={FORMAT} and cluster.id= with the cluster's id"
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn create(fs: &dyn Fs, dir: &Path, cluster_id: Option<&str>) -> io::Result<String> {

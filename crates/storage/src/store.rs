@@ -307,6 +307,18 @@ impl Store {
     ) -> impl Future<Output = Result<(), StoreError>> + Send + 'static + use<> {
         Wait::new(self.inner.core.clone(), Stage::Written, commit.0)
     }
+    /// The commit on whose outcome depends whether what is seen now lasts; `None` if all of it is kept. After a failed sync it is one
+    /// that was not kept: what the journal has of it is not known before the next start, and so is still seen.
+    pub fn unsettled(&self) -> Option<Commit> {
+        let queue = &self.inner.core.queue;
+        let failed = matches!(queue.trouble(), Some(StoreError::Failed(_)));
+        let last = match failed {
+            true => queue.progress.last_failed(),
+            false => queue.last_seq(),
+        };
+        let is_open = failed || last > queue.progress.reached(Stage::Durable);
+        (is_open && last > 0).then_some(Commit(last))
+    }
     /// A value, with everything committed so far.
     pub fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         self.inner.get(tree_id(tree), key)

@@ -235,6 +235,13 @@ impl Broker {
             .is_none_or(|running| running.ended().is_some())
     }
 
+    /// Waits until it ends by itself; whether it does.
+    pub fn ends(&mut self) -> bool {
+        self.running
+            .as_mut()
+            .is_none_or(|running| running.wait(STOP_TIMEOUT).is_some())
+    }
+
     fn command(&self) -> Command {
         let port = self.port.to_string();
         match self.target {

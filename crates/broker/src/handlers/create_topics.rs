@@ -48,7 +48,12 @@ pub(crate) fn handle(
     }
     let commits = results
         .iter()
-        .map(|(_, outcome)| outcome.as_ref().ok()?.commit)
+        .map(|(_, outcome)| match outcome {
+            Ok(created) => created.commit,
+            // What is there may still be on its way to the disk, and come to nothing.
+            Err(refusal) if is_there(refusal) => ctx.broker.store.unsettled(),
+            Err(_) => None,
+        })
         .collect();
     let kept = all_kept(&ctx.broker.store, commits, request.timeout_ms);
     let (settings, version) = (ctx.broker.settings.clone(), ctx.version);
@@ -57,10 +62,14 @@ pub(crate) fn handle(
         let topics = results
             .into_iter()
             .map(|(name, outcome)| {
-                let outcome = outcome.and_then(|created| match &kept {
-                    Err(refusal) if created.commit.is_some() => Err(refusal.clone()),
-                    _ => Ok(created),
-                });
+                let waited = match &outcome {
+                    Ok(created) => created.commit.is_some(),
+                    Err(refusal) => is_there(refusal),
+                };
+                let outcome = match &kept {
+                    Err(refusal) if waited => Err(refusal.clone()),
+                    _ => outcome,
+                };
                 match outcome {
                     Ok(created) => success(&settings, version, &created).with_name(name),
                     Err(refusal) => failure(&refusal).with_name(name),
@@ -130,6 +139,10 @@ fn create(
         },
         validate_only,
     )
+}
+
+fn is_there(refusal: &Refusal) -> bool {
+    refusal.error == ResponseError::TopicAlreadyExists
 }
 
 fn failure(refusal: &Refusal) -> CreatableTopicResult {

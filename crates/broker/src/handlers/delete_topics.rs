@@ -39,7 +39,12 @@ pub(crate) fn handle(
     let results = delete_all(ctx, asked.collect());
     let commits = results
         .iter()
-        .map(|(_, outcome)| *outcome.as_ref().unwrap_or(&None))
+        .map(|(_, outcome)| match outcome {
+            Ok(commit) => *commit,
+            // A deletion that is still on its way to the disk may come to nothing.
+            Err(refusal) if is_gone(refusal) => ctx.broker.store.unsettled(),
+            Err(_) => None,
+        })
         .collect();
     let kept = all_kept(&ctx.broker.store, commits, request.timeout_ms);
     let version = ctx.version;
@@ -47,10 +52,23 @@ pub(crate) fn handle(
         let kept = kept.await;
         let responses = results
             .into_iter()
-            .map(|(asked, outcome)| answer(version, asked, outcome.and_then(|_| kept.clone())))
+            .map(|(asked, outcome)| {
+                let outcome = match outcome {
+                    Err(refusal) if !is_gone(&refusal) => Err(refusal),
+                    outcome => kept.clone().and_then(|()| outcome.map(|_| ())),
+                };
+                answer(version, asked, outcome)
+            })
             .collect();
         DeleteTopicsResponse::default().with_responses(responses)
     })
+}
+
+fn is_gone(refusal: &Refusal) -> bool {
+    matches!(
+        refusal.error,
+        ResponseError::UnknownTopicOrPartition | ResponseError::UnknownTopicId
+    )
 }
 
 fn delete_all(
