@@ -18,6 +18,7 @@ pub mod latency;
 pub mod librdkafka;
 pub mod life;
 pub mod raw;
+pub mod transactions;
 
 /// The topic of every measurement.
 pub const TOPIC: &str = "bench";
@@ -141,6 +142,8 @@ pub enum Measurement {
     Connections(i32),
     /// A consumer group of three.
     Group,
+    /// Transactions of so many records.
+    Transactions(u64),
 }
 
 impl Measurement {
@@ -162,6 +165,10 @@ impl Measurement {
             (name, Measurement::Connections(partitions))
         }));
         all.push(("group of 3".into(), Measurement::Group));
+        all.extend(transactions::SIZES.map(|records| {
+            let name = format!("transactions of {records}");
+            (name, Measurement::Transactions(records))
+        }));
         all
     }
 
@@ -175,6 +182,7 @@ impl Measurement {
             Measurement::Latency => latency::run(scene).await,
             Measurement::Connections(partitions) => connections::run(scene, partitions).await,
             Measurement::Group => group::run(scene).await,
+            Measurement::Transactions(records) => transactions::run(scene, records).await,
         }
     }
 }
