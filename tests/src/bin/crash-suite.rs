@@ -73,6 +73,7 @@ fn main() -> ExitCode {
                 total.summary.records += episode.summary.records;
                 total.summary.transactions += episode.summary.transactions;
                 total.summary.topics += episode.summary.topics;
+                total.summary.compacted += episode.summary.compacted;
                 println!("  {episode:?}");
             }
             Err(_) => failures.push(format!("{} with seed {seed}", kind.name())),

@@ -1,5 +1,6 @@
 //! Clients that go on through every crash of their broker, and what must hold afterwards of all that they were told.
 
+pub mod compacted;
 mod damage;
 pub mod groups;
 pub mod kinds;

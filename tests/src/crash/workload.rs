@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::compacted::{self, Compacted};
 use super::groups::{Progress, committed, consume, group_settings};
 use super::records::{
     Acknowledged, Log, PARTITIONS, PRODUCERS, Told, assert_kept, assert_once_and_in_order, produce,
@@ -27,6 +28,7 @@ pub struct Workload {
     threads: Vec<JoinHandle<()>>,
     transfers: Option<Transfers>,
     topics: Option<Topics>,
+    compacted: Option<Compacted>,
     /// What was told before the last crash.
     before: Before,
 }
@@ -36,6 +38,7 @@ struct Before {
     told: Vec<Told>,
     confirmed: BTreeMap<i32, i64>,
     topics: State,
+    compacted: compacted::Records,
 }
 
 /// What was done and held.
@@ -47,6 +50,8 @@ pub struct Summary {
     pub transactions: u64,
     /// Topics made, trimmed and removed.
     pub topics: u64,
+    /// Records that compaction removed.
+    pub compacted: u64,
 }
 
 impl Workload {
@@ -62,6 +67,7 @@ impl Workload {
             threads: Vec::new(),
             transfers: None,
             topics: None,
+            compacted: None,
             before: Before::default(),
         };
         create_topic(bootstrap, &workload.topic, PARTITIONS);
@@ -87,6 +93,8 @@ impl Workload {
     pub fn start(bootstrap: &str) -> Workload {
         let mut workload = Workload::of_records(bootstrap);
         workload.transfers = Some(Transfers::start(bootstrap));
+        let signals = Arc::clone(&workload.signals);
+        workload.compacted = Some(Compacted::start(bootstrap, signals));
         workload.topics = Some(Topics::start(bootstrap, Arc::clone(&workload.signals)));
         workload
     }
@@ -117,6 +125,11 @@ impl Workload {
             told: self.told(),
             confirmed: self.progress.confirmed(),
             topics: self.topics.as_ref().map(Topics::known).unwrap_or_default(),
+            compacted: self
+                .compacted
+                .as_ref()
+                .map(Compacted::told)
+                .unwrap_or_default(),
         };
     }
 
@@ -138,6 +151,9 @@ impl Workload {
         }
         if let Some(topics) = &self.topics {
             topics.verify(&self.before.topics);
+        }
+        if let Some(compacted) = &self.compacted {
+            compacted.verify(&self.before.compacted);
         }
         self.signals.pause.store(false, Ordering::Relaxed);
     }
@@ -172,6 +188,7 @@ impl Workload {
             records: sent,
             transactions: self.transfers.map_or(0, |t| t.finish().len() as u64),
             topics: self.topics.map_or(0, Topics::finish),
+            compacted: self.compacted.map_or(0, Compacted::finish),
         };
         (summary, log)
     }
