@@ -3,9 +3,11 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use ottla_codec::messages::FetchRequest;
+use ottla_codec::records::{BatchBuilder, Record};
 use support::http::get;
 use support::open_metrics::{Page, parse};
 use support::{batch, commit, create, fetch_request, produce_request, produced, start};
@@ -72,4 +74,53 @@ async fn requests_errors_bytes_syncs_and_lag_are_counted() {
         let (before, after) = (before.get(growing), page.get(growing));
         assert!(before < after, "{growing}: {before:?}, {after:?}");
     }
+}
+
+#[tokio::test]
+async fn compaction_is_counted() {
+    let running = start(&[
+        ("log.cleanup.policy", "compact"),
+        ("log.segment.bytes", "1000"),
+        ("log.cleaner.min.cleanable.ratio", "0.01"),
+        ("log.cleaner.backoff.ms", "1"),
+    ])
+    .await;
+    let before = scrape(&running).await;
+    assert_eq!(before.get("ottla_compaction_passes_total"), Some(0.0));
+    let mut connection = running.connect().await;
+    create(&mut connection, "t").await;
+    for n in 0..100 {
+        let record = Record {
+            offset: 0,
+            timestamp: 1_700_000_000_000,
+            key: Some(Bytes::from_static(b"k")),
+            value: Some(Bytes::from(format!("{n}"))),
+            headers: Vec::new(),
+        };
+        let batch = BatchBuilder::default().build(&[record]);
+        let request = produce_request("t", -1, batch);
+        assert_eq!(produced(&connection.call(9, &request).await.unwrap()).0, 0);
+    }
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let page = loop {
+        let page = scrape(&running).await;
+        if page.get("ottla_compaction_removed_records_total") > Some(50.0) {
+            break page;
+        }
+        assert!(Instant::now() < deadline, "{page:?}");
+    };
+    for grown in [
+        "ottla_compaction_passes_total",
+        "ottla_compaction_read_bytes_total",
+        "ottla_compaction_written_bytes_total",
+        "ottla_compaction_removed_bytes_total",
+        "ottla_compaction_read_records_total",
+        "ottla_compaction_last_pass_seconds",
+    ] {
+        assert!(page.get(grown) > Some(0.0), "{grown} in {page:?}");
+    }
+    let ratio = page.get("ottla_compaction_max_dirty_ratio").unwrap();
+    assert!((0.0..=1.0).contains(&ratio), "{ratio}");
+    let uncleanable = page.get("ottla_compaction_uncleanable_partitions");
+    assert_eq!(uncleanable, Some(0.0));
 }

@@ -117,7 +117,11 @@ fn window(
         }
         let slice = partition.read(at, end, room.limit, room.first_whole)?;
         if slice.chunks.is_empty() {
-            return Ok(Window::NoRoom);
+            // Or compaction left nothing up to the end.
+            return Ok(match room.first_whole {
+                true => Window::LogEnds,
+                false => Window::NoRoom,
+            });
         }
         let mut kept = Vec::new();
         let mut next = at;
@@ -152,7 +156,11 @@ fn alone(partition: &Partition, from: i64, end: i64, room: Room) -> Result<Windo
     while at < end {
         let slice = partition.read(at, end, room.limit, room.first_whole)?;
         if slice.chunks.is_empty() {
-            return Ok(Window::NoRoom);
+            // Or compaction left nothing up to the end.
+            return Ok(match room.first_whole {
+                true => Window::LogEnds,
+                false => Window::NoRoom,
+            });
         }
         for batch in batches(&slice.chunks)? {
             let header = header(&batch, at)?;

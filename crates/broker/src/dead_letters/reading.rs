@@ -155,7 +155,8 @@ pub(crate) fn scan(
         };
         let batches = batches(&slice.chunks)?;
         if batches.is_empty() {
-            return Ok(at);
+            // Compaction left nothing up to the end.
+            return Ok(end);
         }
         for batch in batches {
             let header = BatchHeader::parse(&batch).map_err(|e| corrupt(at, &e))?;

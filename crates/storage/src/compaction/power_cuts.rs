@@ -298,16 +298,7 @@ fn run(seed: u64, cuts: u64) -> (u64, u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let fs = SimFs::new(seed);
     let mut model = Model::default();
-    let store = open(&fs);
-    let new = NewTopic {
-        id: TOPIC,
-        name: "t".to_owned(),
-        partitions: 1,
-        configs: BTreeMap::new(),
-        created_ms: 0,
-    };
-    store.create_topic(new).unwrap().unwrap();
-    let p = store.partition(&TOPIC, 0).unwrap();
+    let (store, p) = with_topic(&fs);
     churn(&store, &p, &mut model, &mut rng, 60);
     // With a transaction open, whose records must neither go nor count.
     store.compact_now(0);
@@ -363,6 +354,98 @@ fn run(seed: u64, cuts: u64) -> (u64, u64) {
         check(&p, &model).unwrap_or_else(said);
     }
     (calls, forgotten as u64)
+}
+
+fn with_topic(fs: &SimFs) -> (Store, Arc<Partition>) {
+    let store = open(fs);
+    let new = NewTopic {
+        id: TOPIC,
+        name: "t".to_owned(),
+        partitions: 1,
+        configs: BTreeMap::new(),
+        created_ms: 0,
+    };
+    store.create_topic(new).unwrap().unwrap();
+    let p = store.partition(&TOPIC, 0).unwrap();
+    (store, p)
+}
+
+#[test]
+fn a_full_disk_ends_a_pass_and_it_is_done_when_there_is_room() {
+    let fs = SimFs::new(1);
+    let (store, p) = with_topic(&fs);
+    let (mut model, mut rng) = (Model::default(), StdRng::seed_from_u64(1));
+    churn(&store, &p, &mut model, &mut rng, 60);
+    let open_producers: Vec<i64> = model.open.keys().copied().collect();
+    for producer in open_producers {
+        end(&store, &p, &mut model, producer, Outcome::Commit);
+    }
+    store.checkpoint().unwrap();
+    let files = fs.files().len();
+    fs.set_free(Some(1500));
+    assert_eq!(store.compact_now(0), 0);
+    assert_eq!(fs.files().len(), files, "what was begun is removed");
+    assert_eq!(store.compaction_stats().passes_ended_early, 1);
+    assert!(store.write_trouble().is_none(), "writes go on");
+    check(&p, &model).unwrap();
+    // It is tried again by itself after the backoff.
+    let backoff = store.inner().compaction_config().backoff.as_millis() as i64;
+    assert_eq!(store.inner().next_look_ms(), Some(backoff));
+    fs.set_free(None);
+    assert_eq!(store.compact_now(0), 1);
+    check(&p, &model).unwrap();
+}
+
+#[test]
+fn the_end_of_a_transaction_wakes_compaction_that_waits_for_it() {
+    let fs = SimFs::new(1);
+    let (store, p) = with_topic(&fs);
+    let mut model = Model::default();
+    let record = Record {
+        offset: 0,
+        timestamp: 0,
+        key: Some(Bytes::from_static(b"k")),
+        value: Some(Bytes::from_static(b"v")),
+        headers: Vec::new(),
+    };
+    let of = |producer_id, transactional| BatchBuilder {
+        producer_id,
+        producer_epoch: 0,
+        base_sequence: 0,
+        transactional,
+        ..BatchBuilder::default()
+    };
+    append(
+        &store,
+        &p,
+        &of(1, true).build(std::slice::from_ref(&record)),
+    );
+    for _ in 0..20 {
+        append(
+            &store,
+            &p,
+            &of(-1, false).build(std::slice::from_ref(&record)),
+        );
+    }
+    let asked = || store.inner().compactor.bell.take().some;
+    asked();
+    // Up to the first of a new segment: no other is closed by what follows.
+    while asked().is_empty() {
+        append(
+            &store,
+            &p,
+            &of(-1, false).build(std::slice::from_ref(&record)),
+        );
+    }
+    assert_eq!(
+        store.compact_now(0),
+        0,
+        "all is behind the open transaction"
+    );
+    assert!(asked().is_empty());
+    end(&store, &p, &mut model, 1, Outcome::Commit);
+    assert!(asked().contains(&(TOPIC, 0)));
+    assert_eq!(store.compact_now(0), 1);
 }
 
 /// `OTTLA_COMPACTION_SEEDS` sets how many histories there are.
