@@ -258,6 +258,15 @@ fn records_are_shown_until_that_is_enough() {
 }
 
 #[test]
+fn a_part_of_a_batch_with_a_horizon_has_the_right_times() {
+    let batch = of(&[100, 300, 200]);
+    let choice = choose(&batch, LIMIT, Whole::default, |r| r.offset != 0).unwrap();
+    let thinned = choice.rewrite(&batch, Some(HORIZON)).unwrap();
+    let part = crate::cut::cut(thinned, 2, 3, LIMIT).unwrap().unwrap();
+    assert_eq!(all(&part), all(&batch)[2..]);
+}
+
+#[test]
 fn a_bomb_stops_at_the_limit() {
     let record = Record {
         value: Some(Bytes::from(vec![0; 1 << 20])),

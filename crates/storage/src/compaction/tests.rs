@@ -217,8 +217,9 @@ impl World {
             Some((_, passes @ 0)) => *passes = 1,
             _ => self.ask(),
         }
-        let boundaries = self.log.boundaries();
-        let bound = place(&boundaries, plan.bound).max(self.cleaned_to);
+        let mut boundaries = self.log.boundaries();
+        boundaries.retain(|b| *b >= self.cleaned_to);
+        let bound = place(&boundaries, plan.bound);
         let mut builder = MapBuilder::new(
             // A table is at most 9/10 full.
             (plan.keys * 10).div_ceil(9) * ENTRY_BYTES,
