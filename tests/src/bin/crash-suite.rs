@@ -80,16 +80,17 @@ fn main() -> ExitCode {
         }
     }
     println!(
-        "\n{:<14}{:>9}{:>12}{:>14}{:>9}",
-        "", "crashes", "records", "transactions", "topics"
+        "\n{:<14}{:>9}{:>12}{:>14}{:>9}{:>16}",
+        "", "crashes", "records", "transactions", "topics", "compacted away"
     );
     for (kind, Episode { crashes, summary }) in &totals {
         println!(
-            "{:<14}{crashes:>9}{:>12}{:>14}{:>9}",
+            "{:<14}{crashes:>9}{:>12}{:>14}{:>9}{:>16}",
             kind.name(),
             summary.records,
             summary.transactions,
-            summary.topics
+            summary.topics,
+            summary.compacted
         );
     }
     if failures.is_empty() {
