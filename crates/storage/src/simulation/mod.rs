@@ -650,7 +650,7 @@ fn run_seeds(durability: Durability) {
         ] {
             assert!(cut(step) > 0, "no crash came into: {step}");
         }
-        assert!(events.replaced > 300 && events.overtaken > 5);
+        assert!(events.replaced > 300 && events.overtaken > 0);
         let disk = events.disk;
         assert!(disk.torn_writes > 0 && disk.refused_writes > 0 && disk.failed_syncs > 0);
     }
