@@ -14,7 +14,6 @@ mod timers;
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
 use ottla_codec::ResponseError;
 use ottla_coordinator::groups::{
@@ -24,13 +23,13 @@ use ottla_coordinator::producers::ProducerIds;
 use ottla_coordinator::timers::TimerQueue;
 use ottla_coordinator::{Now, StoreOp};
 use ottla_dlq::event::Event as DeadLetterEvent;
-use ottla_storage::{Commit, MetaOp, Store, StoreError, Tree};
-use parking_lot::Mutex;
+use ottla_storage::{Commit, MetaOp, Store, Tree};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::wall_ms;
+use crate::clock::Clock;
 use crate::dead_letters::{DeadLetters, Outcome, Policy};
 use crate::reply::Later;
 use crate::settings::{Effective, Settings};
@@ -52,7 +51,8 @@ pub(crate) const UNAVAILABLE: ResponseError = ResponseError::CoordinatorNotAvail
 /// See the module.
 pub(crate) struct GroupService {
     pub(crate) shared: Arc<Shared>,
-    timer_task: tokio::task::JoinHandle<()>,
+    /// None in a simulation, which fires timers itself.
+    timer_task: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// Open to `dead_letters`, which is fed under the same mutex.
@@ -61,7 +61,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) settings: Arc<Settings>,
     pub(crate) dead_letters: Arc<DeadLetters>,
-    started: Instant,
+    pub(crate) clock: Clock,
     pub(crate) inner: Mutex<Inner>,
     /// Told when a timer is due before the timer task would wake.
     pub(crate) timer_moved: Notify,
@@ -84,7 +84,9 @@ pub(crate) struct Inner {
     pub(crate) timer_wakes_ms: u64,
     /// The last commit of any group.
     pub(crate) last_commit: Option<Commit>,
-    /// Commits up to here failed, and the live state built on them was dropped.
+    /// Whether commits up to here were kept has been looked at.
+    settled: Commit,
+    /// The last commit of anybody that was not kept, as far as that.
     lost: Option<Commit>,
     /// Loaded with the first request for one.
     producer_ids: Option<ProducerIds>,
@@ -92,7 +94,9 @@ pub(crate) struct Inner {
 
 impl Drop for GroupService {
     fn drop(&mut self) {
-        self.timer_task.abort();
+        if let Some(task) = &self.timer_task {
+            task.abort();
+        }
     }
 }
 
@@ -102,6 +106,19 @@ impl GroupService {
         store: Store,
         settings: Arc<Settings>,
         dead_letters: Arc<DeadLetters>,
+        clock: Clock,
+    ) -> GroupService {
+        let mut service = GroupService::without_timers(store, settings, dead_letters, clock);
+        service.timer_task = Some(tokio::spawn(timers::run(service.shared.clone())));
+        service
+    }
+
+    /// A service whose timers somebody else fires.
+    pub(crate) fn without_timers(
+        store: Store,
+        settings: Arc<Settings>,
+        dead_letters: Arc<DeadLetters>,
+        clock: Clock,
     ) -> GroupService {
         let config = config(&settings.current());
         let shared = Arc::new_cyclic(|me| Shared {
@@ -109,7 +126,7 @@ impl GroupService {
             store,
             settings,
             dead_letters,
-            started: Instant::now(),
+            clock,
             inner: Mutex::new(Inner {
                 machine: GroupCoordinator::new(config),
                 policy: Policy::default(),
@@ -117,6 +134,7 @@ impl GroupService {
                 transactions: Transactions::default(),
                 timer_wakes_ms: u64::MAX,
                 last_commit: None,
+                settled: Commit(0),
                 lost: None,
                 producer_ids: None,
             }),
@@ -125,8 +143,10 @@ impl GroupService {
             moves: TaskTracker::new(),
             move_slots: Semaphore::new(MOVES_AT_A_TIME),
         });
-        let timer_task = tokio::spawn(timers::run(shared.clone()));
-        GroupService { shared, timer_task }
+        GroupService {
+            shared,
+            timer_task: None,
+        }
     }
 
     /// Ends what waits for other members (JoinGroup, SyncGroup) with an error that clients retry. What is answered and only
@@ -163,7 +183,7 @@ impl GroupService {
     ) -> Later<Result<R, ResponseError>> {
         let shared = self.shared.clone();
         let result = {
-            let mut inner = shared.inner.lock();
+            let mut inner = shared.lock();
             group_ids
                 .iter()
                 .try_for_each(|id| shared.ensure_loaded(&mut inner, id))
@@ -183,7 +203,7 @@ impl GroupService {
     ) -> Later<Result<R, ResponseError>> {
         let shared = self.shared.clone();
         let result = {
-            let mut inner = shared.inner.lock();
+            let mut inner = shared.lock();
             shared
                 .load_all(&mut inner)
                 .map(|()| (read(&inner.machine), inner.last_commit))
@@ -207,7 +227,7 @@ impl GroupService {
     /// Offsets of a deleted topic go. Those of groups that are not loaded go when they are.
     pub fn topic_deleted(&self, topic: &str) {
         let shared = &self.shared;
-        let mut inner = shared.inner.lock();
+        let mut inner = shared.lock();
         let topic = topic.to_owned();
         shared.dead_letters.watches.topic_deleted(&topic);
         let mut outcome = Outcome::default();
@@ -225,11 +245,22 @@ impl GroupService {
 
 impl Shared {
     pub(crate) fn now(&self) -> Now {
-        let elapsed = self.started.elapsed().as_millis();
-        Now {
-            monotonic_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
-            wall_ms: wall_ms(),
+        self.clock.now()
+    }
+
+    /// The state, without what was built on commits that were not kept: not everybody waits for what it commits.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = self.inner.lock();
+        // In this order: what is settled and lost is among the lost then.
+        let settled = self.store.settled();
+        let lost = self.store.last_lost();
+        let is_lost = lost > inner.lost && inner.last_commit > Some(inner.settled);
+        inner.lost = lost;
+        inner.settled = settled;
+        if is_lost {
+            self.forget_lost(&mut inner);
         }
+        inner
     }
 
     fn with_group(
@@ -323,25 +354,25 @@ impl Shared {
         match self.store.durable(commit).await {
             Ok(()) => Ok(()),
             Err(error) => {
-                self.commit_lost(commit, &error);
+                tracing::warn!(%error, "a change of groups was not kept");
+                drop(self.lock());
                 Err(UNAVAILABLE)
             }
         }
     }
 
-    /// A commit was taken and then not kept: all live state may be built on it.
-    fn commit_lost(&self, commit: Commit, error: &StoreError) {
-        let mut inner = self.inner.lock();
-        if inner.lost.is_some_and(|lost| commit <= lost) {
-            return;
-        }
-        tracing::warn!(%error, "changes of groups were not kept: loading them again");
-        inner.lost = inner.last_commit.take().max(Some(commit));
+    /// A commit was taken and then not kept: all live state may be built on it. Open transactions are loaded again at once, since
+    /// they time out though nobody asks.
+    fn forget_lost(&self, inner: &mut Inner) {
+        tracing::warn!("changes of groups were not kept: loading them again");
+        inner.last_commit = None;
         inner.producer_ids = None;
         inner.transactions.forget();
-        self.unload_all(&mut inner);
+        self.unload_all(inner);
         // What was withheld from groups is withheld on.
-        self.load_dead_letters(&mut inner);
+        self.load_dead_letters(inner);
+        // What cannot be read is tried again with the next request.
+        let _ = self.with_transactions(inner, |_| ());
     }
 
     fn unload_all(&self, inner: &mut Inner) {

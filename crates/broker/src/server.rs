@@ -18,6 +18,7 @@ use crate::accept::{Acceptor, Speaks};
 use crate::background;
 use crate::budget::Budget;
 use crate::client_telemetry::ClientTelemetry;
+use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::connection::Limits;
 use crate::connections::{Connections, Ending};
@@ -104,13 +105,19 @@ impl Broker {
             cluster_id: StrBytes::from_string(store.cluster_id().to_string()),
             advertised: bound.iter().map(|b| b.advertised.clone()).collect(),
         };
+        let clock = Clock::system();
         let topics = Arc::new(TopicService::new(store.clone(), settings.clone()));
         let dead_letters = Arc::new(DeadLetters::new(
             store.clone(),
             settings.clone(),
             topics.clone(),
         ));
-        let groups = GroupService::new(store.clone(), settings.clone(), dead_letters.clone());
+        let groups = GroupService::new(
+            store.clone(),
+            settings.clone(),
+            dead_letters.clone(),
+            clock.clone(),
+        );
         first_topics::remove_half_made(&store, &topics)?;
         dead_letters.delays.load(&store)?;
         groups.load_dead_letters();
@@ -121,6 +128,7 @@ impl Broker {
             groups,
             dead_letters,
             store,
+            clock,
             client_telemetry: ClientTelemetry::new(settings.clone()),
             settings,
             cluster,

@@ -7,6 +7,7 @@ use ottla_storage::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::client_telemetry::ClientTelemetry;
+use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::dead_letters::DeadLetters;
 use crate::dead_letters::redrive::Redrives;
@@ -20,6 +21,8 @@ use crate::topics::TopicService;
 pub(crate) struct BrokerState {
     /// The log and the catalogue.
     pub store: Store,
+    /// The time, for what is simulated too.
+    pub clock: Clock,
     /// The effective settings, dynamic ones included.
     pub settings: Arc<Settings>,
     /// Creation, deletion and checks of topics, one place for CreateTopics and auto-creation.

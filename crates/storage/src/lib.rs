@@ -33,6 +33,7 @@ mod retention;
 #[cfg(test)]
 mod simulation;
 pub mod snapshot;
+pub mod stepped;
 pub mod store;
 pub mod topic;
 mod topics;

@@ -61,7 +61,7 @@ pub trait PartitionState: Send + Sync {
     /// Everything below `end` is durable and is not taken back any more. Told while [`PartitionState::first_undecided`] says
     /// that something is undecided.
     fn durable(&mut self, _end: i64) {}
-    /// Records below `log_start` are gone.
+    /// Records below `log_start` are gone for good. Told when segments go, and when a partition is loaded.
     fn log_starts_at(&mut self, _log_start: i64) {}
     /// Whether a transaction of `producer_id` is open.
     fn has_open_transaction(&self, _producer_id: i64) -> bool {

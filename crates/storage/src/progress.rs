@@ -103,6 +103,9 @@ impl Progress {
 
     /// The last commit that was not kept; 0 if all were.
     pub fn last_failed(&self) -> u64 {
+        if !self.has_failures.load(Ordering::Acquire) {
+            return 0;
+        }
         self.failures.lock().last().map_or(0, |(_, to, _)| *to)
     }
 

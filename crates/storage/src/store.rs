@@ -198,7 +198,6 @@ impl Store {
     }
 
     /// A store without threads: whoever waits does the work. For simulation.
-    #[cfg(test)]
     pub(crate) fn open_stepped(
         fs: Arc<dyn Fs>,
         dir: &Path,
@@ -356,6 +355,17 @@ impl Store {
     /// `None` while writes are taken; otherwise why not (disk full, failed sync), for `/healthz` and logs.
     pub fn write_trouble(&self) -> Option<StoreError> {
         self.inner.core.queue.trouble()
+    }
+    /// All commits up to this one are kept, or lost.
+    pub fn settled(&self) -> Commit {
+        Commit(self.inner.core.queue.progress.reached(Stage::Durable))
+    }
+    /// The last commit since the start that was taken and then not kept, if there is one.
+    pub fn last_lost(&self) -> Option<Commit> {
+        match self.inner.core.queue.progress.last_failed() {
+            0 => None,
+            seq => Some(Commit(seq)),
+        }
     }
     /// What was counted since the start, for metrics.
     pub fn stats(&self) -> StoreStats {

@@ -49,7 +49,7 @@ impl GroupService {
         let markers = shared.markers(&request);
         let count = request.partitions.len();
         let slots = {
-            let mut inner = shared.inner.lock();
+            let mut inner = shared.lock();
             shared.refresh_config(&mut inner);
             match shared.ensure_loaded(&mut inner, &request.group_id) {
                 Ok(()) => shared.commit_offsets(&mut inner, request, markers, client, ticket),

@@ -14,7 +14,7 @@ impl GroupService {
     /// Loads the groups that something is known of: what is withheld from them is withheld from the first fetch on.
     pub fn load_dead_letters(&self) {
         let shared = &self.shared;
-        shared.load_dead_letters(&mut shared.inner.lock());
+        shared.load_dead_letters(&mut shared.lock());
     }
 
     /// Settings of dead letters have changed.
@@ -24,7 +24,7 @@ impl GroupService {
 
     /// What groups fail on, of all groups or of one.
     pub fn dead_letter_views(&self, group: Option<&str>) -> Vec<engine::GroupView> {
-        self.shared.inner.lock().policy.views(group)
+        self.shared.lock().policy.views(group)
     }
 
     /// The owner of a partition asks for more than its gate has for it.
@@ -57,7 +57,7 @@ impl Shared {
 
     /// One event by itself.
     pub(super) fn tell(&self, group: Option<&str>, event: Event) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let mut outcome = Outcome::default();
         self.event(&mut inner, event, &mut outcome);
         self.settle(&mut inner, group, outcome);

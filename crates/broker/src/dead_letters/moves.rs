@@ -86,7 +86,7 @@ pub(super) async fn run(shared: Arc<Shared>, planned: Move) {
 impl Shared {
     /// Commits what was prepared, if the decision still stands; `None` if nothing was committed.
     fn finish_move(&self, planned: &Move, prepared: Result<Prepared, Trouble>) -> Option<Commit> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         if !inner.policy.is_under_way(planned.id) {
             // The group was loaded again meanwhile, or is gone: the engine has decided anew.
             return None;

@@ -105,7 +105,7 @@ impl GroupService {
         };
         let earlier = earlier_failures(&shared.dead_letters, &request.group, &p);
         let (outcome, end, commit) = {
-            let mut inner = shared.inner.lock();
+            let mut inner = shared.lock();
             let outcome = shared.nack(&mut inner, &request, &p, earlier)?;
             let end = match outcome {
                 NackOutcome::Moves(id) => inner.policy.end_of(id),

@@ -22,7 +22,7 @@ impl GroupService {
     ) -> Later<Result<Vec<OffsetFetchResponseGroup>, ResponseError>> {
         let shared = self.shared.clone();
         let result = {
-            let mut inner = shared.inner.lock();
+            let mut inner = shared.lock();
             let loaded = group_ids
                 .iter()
                 .try_for_each(|id| shared.ensure_loaded(&mut inner, id));

@@ -15,7 +15,7 @@ impl GroupService {
     ) -> impl Future<Output = Result<i64, ResponseError>> + Send + 'static + use<> {
         let shared = self.shared.clone();
         let allocated = {
-            let mut inner = shared.inner.lock();
+            let mut inner = shared.lock();
             shared
                 .allocate(&mut inner)
                 .map(|id| (id, inner.last_commit))

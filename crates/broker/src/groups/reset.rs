@@ -17,7 +17,7 @@ impl GroupService {
     pub fn reset(&self, topics: ResetTopics<'_>, trees: &[Tree]) -> Result<Forgotten, StoreError> {
         let shared = &self.shared;
         // What groups commit is committed under this lock.
-        let mut inner = shared.inner.lock();
+        let mut inner = shared.lock();
         let groups = match trees.contains(&Tree::Groups) {
             true => shared.store.scan(Tree::Groups, &[])?.len(),
             false => 0,
@@ -31,9 +31,7 @@ impl GroupService {
     /// Waits until a reset is kept. If it is not, all groups are as they were.
     pub async fn reset_kept(&self, commit: Commit) -> Result<(), StoreError> {
         let kept = self.shared.store.durable(commit).await;
-        if let Err(error) = &kept {
-            self.shared.commit_lost(commit, error);
-        }
+        drop(self.shared.lock());
         kept
     }
 }

@@ -18,7 +18,12 @@ use crate::topics::TopicService;
 fn service(store: &Store, settings: &Arc<Settings>) -> GroupService {
     let topics = Arc::new(TopicService::new(store.clone(), settings.clone()));
     let dead_letters = DeadLetters::new(store.clone(), settings.clone(), topics);
-    GroupService::new(store.clone(), settings.clone(), Arc::new(dead_letters))
+    GroupService::new(
+        store.clone(),
+        settings.clone(),
+        Arc::new(dead_letters),
+        Clock::system(),
+    )
 }
 
 struct Fixture {

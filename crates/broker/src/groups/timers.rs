@@ -1,13 +1,24 @@
 //! The one task that fires the machine's timers. It sleeps until the next deadline, and without one until offsets are
 //! looked through for expired ones.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::OptionFuture;
 use ottla_coordinator::groups::{Event, TimerKey};
+use ottla_storage::Commit;
 use tokio::time::Instant;
 
 use super::{DeadLetterEvent, Inner, Outcome, Shared};
+
+/// What became of timers that were due.
+pub(crate) struct Fired {
+    /// How long to sleep; `None` without a timer.
+    pub sleep: Option<Duration>,
+    /// What must be looked after.
+    pub committed: Option<Commit>,
+}
 
 impl Shared {
     pub(crate) fn set_timers(&self, inner: &mut Inner, timers: Vec<(TimerKey, Option<u64>)>) {
@@ -29,9 +40,10 @@ impl Shared {
         }
     }
 
-    /// Fires what is due and returns how long to sleep, `None` without a timer.
-    fn fire_due(&self) -> Option<Duration> {
-        let mut inner = self.inner.lock();
+    /// Fires what is due.
+    pub(crate) fn fire_due(&self) -> Fired {
+        let mut inner = self.lock();
+        let before = inner.last_commit;
         let now = self.now();
         while let Some(key) = inner.timers.pop_due(now.monotonic_ms) {
             let group_id = key.group_id.clone();
@@ -55,11 +67,25 @@ impl Shared {
         ];
         let next = next.into_iter().flatten().min();
         inner.timer_wakes_ms = next.unwrap_or(u64::MAX);
-        next.map(|at| Duration::from_millis(at.saturating_sub(now.monotonic_ms)))
+        Fired {
+            sleep: next.map(|at| Duration::from_millis(at.saturating_sub(now.monotonic_ms))),
+            committed: inner.last_commit.filter(|last| Some(*last) != before),
+        }
     }
 
-    fn expire_offsets(&self) {
-        let mut inner = self.inner.lock();
+    /// Waits for what timers committed. If it is lost the live state is loaded again, and timers with it: nobody else waits for it.
+    pub(crate) fn look_after(
+        self: &Arc<Self>,
+        commit: Commit,
+    ) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let shared = self.clone();
+        async move {
+            let _ = shared.durable(Some(commit)).await;
+        }
+    }
+
+    pub(crate) fn expire_offsets(&self) {
+        let mut inner = self.lock();
         if self.load_all(&mut inner).is_err() {
             return;
         }
@@ -85,20 +111,26 @@ impl Shared {
 pub(super) async fn run(shared: Arc<Shared>) {
     let mut expiry_at = Instant::now() + shared.expiry_interval();
     let mut ids_expire_at = Instant::now() + shared.transactional_id_interval();
+    let mut under_way: OptionFuture<_> = None.into();
     loop {
         if Instant::now() >= expiry_at {
             shared.expire_offsets();
             expiry_at = Instant::now() + shared.expiry_interval();
         }
         if Instant::now() >= ids_expire_at {
-            shared.expire_transactional_ids(&mut shared.inner.lock());
+            shared.expire_transactional_ids(&mut shared.lock());
             ids_expire_at = Instant::now() + shared.transactional_id_interval();
         }
         let by_itself = expiry_at.min(ids_expire_at);
-        let wake_at = shared
-            .fire_due()
+        let fired = shared.fire_due();
+        let wake_at = fired
+            .sleep
             .map_or(by_itself, |sleep| by_itself.min(Instant::now() + sleep));
+        if let Some(commit) = fired.committed {
+            under_way = Some(Box::pin(shared.look_after(commit))).into();
+        }
         tokio::select! {
+            Some(()) = &mut under_way => under_way = None.into(),
             () = tokio::time::sleep_until(wake_at) => {}
             () = shared.timer_moved.notified() => {}
         }

@@ -18,7 +18,6 @@ use ottla_storage::{
 };
 use tracing::warn;
 
-use crate::clock::wall_ms;
 use crate::context::RequestContext;
 use crate::errors::{self, Refusal};
 use crate::produce_check::{self, BatchRefusal};
@@ -42,7 +41,7 @@ pub(crate) fn handle(ctx: &RequestContext, request: ProduceRequest) -> Reply<Pro
         ctx,
         acks,
         transactional_id: request.transactional_id,
-        now_ms: wall_ms(),
+        now_ms: ctx.broker.clock.now().wall_ms,
         kept: Vec::new(),
     };
     let topics = ctx.broker.store.topics();

@@ -56,7 +56,12 @@ fn write(
                 .ok_or(ResponseError::UnknownTopicOrPartition)
                 .and_then(|partition| {
                     let producer = (marker.producer_id.0, marker.producer_epoch);
-                    append_marker(&partition, producer, outcome)
+                    append_marker(
+                        &partition,
+                        producer,
+                        outcome,
+                        ctx.broker.clock.now().wall_ms,
+                    )
                 });
             let code = match written {
                 Ok(commit) => {

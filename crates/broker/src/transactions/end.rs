@@ -8,7 +8,6 @@ use ottla_coordinator::groups::GroupEffects;
 use ottla_coordinator::transactions::{Effects, Ending, Saved};
 use ottla_storage::{AppendContext, AppendError, Appended, Commit, Op, Partition};
 
-use crate::clock::wall_ms;
 use crate::dead_letters::Outcome as Watched;
 use crate::errors;
 use crate::groups::{Inner, Shared, Ticket, UNAVAILABLE, meta_op};
@@ -137,8 +136,8 @@ pub(crate) fn append_marker(
     partition: &Partition,
     producer: (i64, i16),
     outcome: Outcome,
+    now_ms: i64,
 ) -> Result<Commit, ResponseError> {
-    let now_ms = wall_ms();
     let last = partition.active_producers();
     let last = last.iter().find(|p| p.producer_id == producer.0);
     if last.is_some_and(|p| p.epoch > producer.1) {

@@ -11,14 +11,14 @@ impl GroupService {
     /// Loads open transactions, so that they time out though nobody asks. What cannot be read is logged, and tried again with
     /// the next request.
     pub fn start_transactions(&self) {
-        let mut inner = self.shared.inner.lock();
+        let mut inner = self.shared.lock();
         let _ = self.shared.with_transactions(&mut inner, |_| ());
     }
 }
 
 impl Shared {
     /// Calls `act` with the machine, loaded if need be and with the settings of now.
-    pub(super) fn with_transactions<R>(
+    pub(crate) fn with_transactions<R>(
         &self,
         inner: &mut Inner,
         act: impl FnOnce(&mut TransactionCoordinator) -> R,

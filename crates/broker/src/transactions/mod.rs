@@ -8,6 +8,8 @@ mod end;
 mod loading;
 mod offsets;
 mod requests;
+#[cfg(test)]
+mod simulation;
 mod timers;
 
 use ottla_coordinator::timers::TimerQueue;

@@ -18,7 +18,7 @@ impl GroupService {
     ) -> Later<Result<OffsetResults, ResponseError>> {
         let shared = self.shared.clone();
         let kept = {
-            let mut inner = shared.inner.lock();
+            let mut inner = shared.lock();
             shared.keep_offsets(&mut inner, asking, joins, request)
         };
         Box::pin(async move {

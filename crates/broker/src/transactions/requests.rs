@@ -111,7 +111,7 @@ impl GroupService {
         append: Op,
     ) -> Result<Appended, AppendError> {
         let shared = &self.shared;
-        let mut inner = shared.inner.lock();
+        let mut inner = shared.lock();
         let decided = shared.decide(&mut inner, &asking.transactional_id, |d| {
             let producer = asking.as_producer();
             if joins {
@@ -164,7 +164,7 @@ impl GroupService {
     ) -> Later<Result<R, ResponseError>> {
         let shared = self.shared.clone();
         let result = {
-            let mut inner = shared.inner.lock();
+            let mut inner = shared.lock();
             let now = shared.now();
             shared
                 .with_transactions(&mut inner, |machine| read(machine, now))
@@ -197,7 +197,7 @@ impl GroupService {
         transactional_id: &str,
         decide: impl FnOnce(&mut Deciding<'_>) -> Result<R, ResponseError>,
     ) -> Result<(R, Option<Commit>), ResponseError> {
-        let mut inner = self.shared.inner.lock();
+        let mut inner = self.shared.lock();
         let (saved, effects, result) = self.shared.decide(&mut inner, transactional_id, decide)?;
         self.shared.settle_transaction(&mut inner, saved, effects)?;
         Ok((result, inner.last_commit))

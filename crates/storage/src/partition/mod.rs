@@ -477,7 +477,6 @@ impl Partition {
 
     pub(crate) fn set_log_start(&self, log: &mut Log, offset: i64) {
         log.start = offset;
-        log.state.log_starts_at(offset);
         self.log_start.store(offset, Ordering::Release);
     }
 

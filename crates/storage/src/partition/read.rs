@@ -317,6 +317,8 @@ pub(super) fn file_part(log: &Log, offset: i64, end: i64, max_bytes: usize) -> O
         limit = c.base_offset;
         limit_position = Some(c.position);
     }
+    // What comes in memory may not be in the file yet.
+    let size = limit_position.unwrap_or(segment.size);
     if end < limit {
         limit = end;
         limit_position = None;
@@ -327,7 +329,7 @@ pub(super) fn file_part(log: &Log, offset: i64, end: i64, max_bytes: usize) -> O
         .filter(|e| e.offset < limit);
     Some(FilePart {
         id: segment.id(),
-        size: limit_position.unwrap_or(segment.size),
+        size,
         index: segment.index.in_file,
         start,
         limit_hint,

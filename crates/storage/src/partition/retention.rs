@@ -175,9 +175,10 @@ impl Partition {
 }
 
 impl Partition {
-    /// Forgets segments below `start`, whose move is durable. Returns which: their files can go.
+    /// Forgets segments below `start`, whose move is durable, and what the state knows of them. Returns which: their files can go.
     pub(crate) fn drop_segments(&self, start: i64) -> Vec<SegmentId> {
         let mut log = self.lock();
+        log.state.log_starts_at(start);
         let (dropped, bytes, unflushed) = log.drop_segments_below(start);
         self.forget_bytes(bytes, unflushed);
         if !dropped.is_empty() {
