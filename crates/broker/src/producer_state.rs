@@ -5,9 +5,10 @@ use std::sync::Arc;
 use ottla_codec::ResponseError;
 use ottla_codec::batch::{BatchHeader, TimestampType};
 use ottla_codec::control::Outcome;
-use ottla_coordinator::producers::{BatchInfo, PartitionProducers, Verdict};
+use ottla_coordinator::producers::{Aborted, BatchInfo, PartitionProducers, Verdict};
 use ottla_storage::{
-    AbortedTransaction, ActiveProducer, AppendContext, Check, PartitionState, PartitionStateFactory,
+    AbortedTransaction, ActiveProducer, AppendContext, Check, PartitionState,
+    PartitionStateFactory, SettledAbort,
 };
 
 use crate::settings::Settings;
@@ -136,17 +137,28 @@ impl PartitionState for Producers {
 
     fn aborted_between(&self, from: i64, to: i64) -> Vec<AbortedTransaction> {
         let aborted = self.producers.transactions().aborted_between(from, to);
-        aborted
-            .map(|a| AbortedTransaction {
-                producer_id: a.producer_id,
-                first_offset: a.first_offset,
-                last_offset: a.last_offset,
-            })
-            .collect()
+        aborted.map(transaction).collect()
+    }
+
+    fn take_aborted(&mut self, end: i64) -> Vec<SettledAbort> {
+        let taken = self.producers.take_aborted(end);
+        let settled = taken.map(|a| SettledAbort {
+            transaction: transaction(&a),
+            last_stable_offset: a.last_stable_offset,
+        });
+        settled.collect()
     }
 
     fn forget_aborted(&mut self, last_offsets: &[i64]) {
         self.producers.forget_aborted(last_offsets);
+    }
+}
+
+fn transaction(aborted: &Aborted) -> AbortedTransaction {
+    AbortedTransaction {
+        producer_id: aborted.producer_id,
+        first_offset: aborted.first_offset,
+        last_offset: aborted.last_offset,
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 use crate::error::StoreError;
 use crate::fs::is_disk_full;
 use crate::meta::{self, MetaWrite};
-use crate::partition::Partition;
 use crate::partition::files::Capture;
 use crate::partition::row::{StateRow, partition_key};
+use crate::partition::{Partition, aborted};
 use crate::progress::Stage;
 use crate::queue::Mode;
 use crate::store::Inner;
@@ -145,6 +145,10 @@ impl Inner {
         let position = taken.position;
         match self.write_checkpoint(position, &taken.captures, &taken.dead) {
             Ok(()) => {
+                for capture in &taken.captures {
+                    let mut log = capture.partition.lock();
+                    log.blocks.written(&capture.blocks);
+                }
                 self.core
                     .since_checkpoint
                     .fetch_sub(taken.since, Ordering::Relaxed);
@@ -187,6 +191,7 @@ impl Inner {
             self.sync_commits()?;
         }
         self.check_room(0)?;
+        self.write_blocks(captures)?;
         let mut rows = Vec::with_capacity(2 * captures.len());
         for capture in captures {
             capture.write()?;
@@ -194,9 +199,11 @@ impl Inner {
                 continue;
             }
             rows.extend(capture_rows(&capture.partition, capture)?);
+            rows.extend(capture.blocks.removals(&*self.meta, &capture.partition)?);
         }
         rows.extend(self.overlay.lock().gathered(position));
         for key in dead {
+            rows.extend(aborted::removals(&*self.meta, key, i64::MAX)?);
             for tree in [meta::PARTITIONS, meta::STATES, meta::LOG_STARTS] {
                 rows.push(MetaWrite {
                     tree,
@@ -213,6 +220,19 @@ impl Inner {
         self.meta.write(&[position_row(position)])?;
         self.meta.sync()?;
         self.overlay.lock().forget(position);
+        Ok(())
+    }
+
+    /// Blocks of aborted transactions, durable before the states that leave them out: rows of one write may come to the disk one by one.
+    fn write_blocks(&self, captures: &[Capture]) -> Result<(), CheckpointError> {
+        let alive = captures.iter().filter(|c| !c.partition.is_deleted());
+        let rows: Vec<MetaWrite> = alive.flat_map(|c| c.blocks.rows(&c.partition)).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.check_room(rows.iter().map(MetaWrite::len).sum())?;
+        self.meta.write(&rows)?;
+        self.meta.sync()?;
         Ok(())
     }
 

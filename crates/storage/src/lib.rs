@@ -50,7 +50,7 @@ pub use partition::{
     Partition, ReadSlice, Replaced, SegmentId, SegmentReader, SegmentWriter, TimestampOffset,
 };
 pub use partition_state::{
-    AbortedTransaction, ActiveProducer, Check, PartitionState, PartitionStateFactory,
+    AbortedTransaction, ActiveProducer, Check, PartitionState, PartitionStateFactory, SettledAbort,
 };
 pub use reset::{ResetTopics, Wiped};
 pub use store::{Commit, MetaOp, Op, Store, StoreStats, Tree};

@@ -47,6 +47,15 @@ pub struct AbortedTransaction {
     pub last_offset: i64,
 }
 
+/// An aborted transaction whose marker is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettledAbort {
+    /// The transaction.
+    pub transaction: AbortedTransaction,
+    /// Nothing before this was undecided when the marker came; grows from marker to marker, so that a search knows where to end.
+    pub last_stable_offset: i64,
+}
+
 /// State of one partition, fed with every batch.
 pub trait PartitionState: Send + Sync {
     /// Decides on a batch that carries a producer id, before it gets an offset.
@@ -75,13 +84,18 @@ pub trait PartitionState: Send + Sync {
     fn active_producers(&self) -> Vec<ActiveProducer> {
         Vec::new()
     }
-    /// Aborted transactions with records in `from..to`, by marker.
+    /// Of the aborted transactions that it has, those with records in `from..to`, by marker.
     fn aborted_between(&self, _from: i64, _to: i64) -> Vec<AbortedTransaction> {
         Vec::new()
     }
     /// Forgets the aborted transactions whose markers are at `last_offsets`, in any order. All of them are durable, and compaction
     /// has left no record of them. Offsets of other markers change nothing.
     fn forget_aborted(&mut self, _last_offsets: &[i64]) {}
+    /// Gives away the aborted transactions whose markers are below `end`, by marker: the store keeps them beside the snapshot from now on.
+    /// None of them is taken back any more.
+    fn take_aborted(&mut self, _end: i64) -> Vec<SettledAbort> {
+        Vec::new()
+    }
 }
 
 /// Makes the state of a partition, empty or from a snapshot.

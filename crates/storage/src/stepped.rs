@@ -18,6 +18,7 @@ const TUNING: Tuning = Tuning {
     journal_file_bytes: 16 << 10,
     checkpoint_room: 1024,
     compaction_room: 4096,
+    block_offsets: 8,
 };
 
 impl Stepped {

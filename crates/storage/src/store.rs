@@ -19,6 +19,7 @@ use crate::error::{AppendError, OpenError, StoreError};
 use crate::fs::Fs;
 use crate::journal::format::JournalOp;
 use crate::meta::{MetaStore, Overlay, TreeId, tree_id};
+use crate::partition::aborted::Blocks;
 use crate::partition::row::{PartitionRow, StateRow};
 use crate::partition::{Appended, Loaded, Partition};
 use crate::progress::{Stage, Wait};
@@ -108,6 +109,8 @@ pub(crate) struct Tuning {
     pub checkpoint_room: u64,
     /// What compaction leaves of a disk: more than a journal file takes, and a checkpoint.
     pub compaction_room: u64,
+    /// Offsets of a block of aborted transactions. On disk: no setting.
+    pub block_offsets: i64,
 }
 
 impl Default for Tuning {
@@ -117,6 +120,7 @@ impl Default for Tuning {
             journal_file_bytes: crate::journal::MIN_FILE_LEN,
             checkpoint_room: 1 << 20,
             compaction_room: 40 << 20,
+            block_offsets: crate::partition::aborted::BLOCK_OFFSETS,
         }
     }
 }
@@ -639,6 +643,8 @@ impl Inner {
             ),
             None => None,
         };
+        let blocks = Blocks::load(&*self.meta, &key, self.tuning.block_offsets)
+            .map_err(|e| format!("blocks of aborted transactions: {e}"))?;
         let factory = &self.core.options.partition_state;
         let state_end = state.as_ref().map_or(0, |s| s.end);
         let state = factory.load(state.as_ref().map(|s| &s.snapshot[..]))?;
@@ -653,6 +659,7 @@ impl Inner {
                 log_start,
                 state,
                 state_end,
+                blocks,
                 config: Arc::new(config),
             },
         )))

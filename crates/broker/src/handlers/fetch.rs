@@ -249,6 +249,7 @@ impl Fetch {
             found.due_ms = found.due_ms.into_iter().chain(read.due_ms).min();
             if self.read_committed && !read.chunks.is_empty() {
                 let between = partition.aborted_between(target.offset, read.next);
+                let between = between.map_err(|e| errors::read(&e))?;
                 aborted = between
                     .into_iter()
                     .map(|a| (a.producer_id, a.first_offset))

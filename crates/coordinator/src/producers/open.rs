@@ -166,6 +166,13 @@ impl PartitionTransactions {
         self.first_offsets.split_off(&offset);
     }
 
+    /// Gives away the aborted transactions whose markers are below `end`, all of it durable, by marker.
+    pub fn take_aborted(&mut self, end: i64) -> impl Iterator<Item = Aborted> {
+        let kept = self.aborted.partition_point(|a| a.last_offset < end);
+        let rest = self.aborted.split_off(kept);
+        std::mem::replace(&mut self.aborted, rest).into_iter()
+    }
+
     /// The log begins at `log_start` now: aborted transactions before it are of no use.
     pub fn log_starts_at(&mut self, log_start: i64) {
         while self

@@ -11,7 +11,9 @@ use super::window::{self, BatchInfo, ProducerWindow, Verdict};
 
 /// Windows alone.
 const WINDOWS: u8 = 1;
-const VERSION: u8 = 2;
+/// With all aborted transactions there are; the last ones only from version 3 on.
+const ALL_ABORTED: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Why a snapshot cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -105,6 +107,11 @@ impl PartitionProducers {
         self.transactions.log_starts_at(log_start);
     }
 
+    /// Gives away aborted transactions, see [`PartitionTransactions::take_aborted`].
+    pub fn take_aborted(&mut self, end: i64) -> impl Iterator<Item = Aborted> {
+        self.transactions.take_aborted(end)
+    }
+
     /// Forgets aborted transactions, see [`PartitionTransactions::forget_aborted`].
     pub fn forget_aborted(&mut self, last_offsets: &[i64]) {
         self.transactions.forget_aborted(last_offsets);
@@ -161,7 +168,7 @@ impl PartitionProducers {
     pub fn from_snapshot(bytes: &[u8]) -> Result<PartitionProducers, SnapshotError> {
         let damaged = |e: postcard::Error| SnapshotError::Damaged(e.to_string());
         match bytes.split_first() {
-            Some((&VERSION, body)) => {
+            Some((&(ALL_ABORTED | VERSION), body)) => {
                 let stored: Stored = postcard::from_bytes(body).map_err(damaged)?;
                 Ok(PartitionProducers {
                     window: ProducerWindow::from_stored(stored.windows),
@@ -277,6 +284,26 @@ mod tests {
             Err(SnapshotError::Version(9))
         );
         assert!(PartitionProducers::from_snapshot(&bytes[..bytes.len() - 2]).is_err());
+    }
+
+    #[test]
+    fn a_snapshot_with_all_aborted_transactions_is_read_and_they_can_be_taken() {
+        let mut producers = PartitionProducers::new();
+        for epoch in 0..3 {
+            let offset = i64::from(epoch) * 10;
+            producers.appended(&batch(epoch, 0, offset), true, 0);
+            producers.marker(7, epoch, Outcome::Abort, offset + 1, 0);
+        }
+        producers.durable(30);
+        let mut bytes = producers.snapshot().expect("not empty");
+        bytes[0] = ALL_ABORTED;
+        let mut read = PartitionProducers::from_snapshot(&bytes).expect("known");
+        assert_eq!(read, producers);
+        let taken: Vec<i64> = read.take_aborted(21).map(|a| a.last_offset).collect();
+        assert_eq!(taken, [1, 11]);
+        let left = read.transactions().aborted().iter().map(|a| a.last_offset);
+        assert_eq!(left.collect::<Vec<_>>(), [21]);
+        assert!(read.snapshot().expect("not empty").len() < bytes.len());
     }
 
     #[test]

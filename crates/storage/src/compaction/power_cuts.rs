@@ -244,7 +244,9 @@ fn batches(p: &Partition) -> Vec<Bytes> {
 /// Reads as a consumer of committed records does (KIP-98), who is told of aborted transactions after it has read.
 fn check(p: &Partition, model: &Model) -> Result<(), String> {
     let batches = batches(p);
-    let aborted = p.aborted_between(p.log_start_offset(), p.high_watermark());
+    let aborted = p
+        .aborted_between(p.log_start_offset(), p.high_watermark())
+        .unwrap();
     let mut waiting: Vec<(i64, i64)> = aborted
         .iter()
         .map(|a| (a.first_offset, a.producer_id))
@@ -315,7 +317,7 @@ fn run(seed: u64, cuts: u64) -> (u64, u64) {
         end(&store, &p, &mut model, producer, Outcome::Commit);
     }
     check(&p, &model).unwrap();
-    let before = p.aborted_between(0, i64::MAX).len();
+    let before = p.aborted_between(0, i64::MAX).unwrap().len();
     drop(p);
     store.close().unwrap();
     drop(store);
@@ -328,7 +330,7 @@ fn run(seed: u64, cuts: u64) -> (u64, u64) {
     let calls = whole.calls() - calls;
     let p = store.partition(&TOPIC, 0).unwrap();
     check(&p, &model).unwrap();
-    let forgotten = before - p.aborted_between(0, i64::MAX).len();
+    let forgotten = before - p.aborted_between(0, i64::MAX).unwrap().len();
     drop(p);
     drop(store);
     for cut in 0..cuts {

@@ -134,6 +134,7 @@ impl Pass<'_> {
             return Err(PassEnd::Later("the segments are not closed yet".to_owned()));
         }
         let aborted = self.partition.aborted_between(first.id.base, last.end);
+        let aborted = aborted.map_err(|e| PassEnd::Later(e.to_string()))?;
         let map_bytes = self.store.compaction_config().map_bytes;
         let mut builder = MapBuilder::new(map_bytes, of.due.first_dirty, aborted.clone());
         let dirty = sources.iter().filter(|s| s.end > of.due.first_dirty);
@@ -284,7 +285,7 @@ impl Pass<'_> {
         let forgotten = filter.take_forgotten();
         if !forgotten.is_empty() {
             // Durable before their markers go: a reader that is told of one drops its producer's records up to the marker.
-            self.partition.forget_aborted(&forgotten);
+            self.partition.forget_aborted(&forgotten)?;
             self.store.checkpoint_of_pass()?;
         }
         let new_bytes = new.size();

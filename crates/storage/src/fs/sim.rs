@@ -12,7 +12,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{DirEntry, File, Fs, LockError, OpenMode};
-use crate::meta::{MetaStore, MetaWrite, Pairs, SimMeta, TreeId};
+use crate::meta::{MetaStore, MetaWrite, Pair, Pairs, SimMeta, TreeId};
 
 const SECTOR: usize = 512;
 
@@ -28,6 +28,12 @@ pub struct SimStats {
     /// Writes refused since the disk was full.
     pub refused_writes: u64,
     pub failed_syncs: u64,
+    /// Rows of the key-value store that were written, removals included, and their bytes.
+    pub rows_written: u64,
+    pub row_bytes_written: u64,
+    /// Rows that were read one by one, and their bytes.
+    pub rows_read: u64,
+    pub row_bytes_read: u64,
 }
 
 /// A simulated disk. Clones share it.
@@ -174,6 +180,11 @@ impl Disk {
             return Err(io::Error::other("simulated crash"));
         }
         Ok(())
+    }
+
+    fn note_row(&mut self, value: Option<&Vec<u8>>) {
+        self.stats.rows_read += 1;
+        self.stats.row_bytes_read += value.map_or(0, |v| v.len() as u64);
     }
 
     fn changed(crashing: bool) -> io::Result<()> {
@@ -376,10 +387,44 @@ impl SimFs {
         tree: TreeId,
         key: &[u8],
     ) -> io::Result<Option<Vec<u8>>> {
-        let disk = self.disk.lock();
+        let mut disk = self.disk.lock();
         disk.read_tick(disk.generation)?;
         let key = (dir.to_owned(), tree, key.to_vec());
-        Ok(disk.meta.get(&key).cloned())
+        let found = disk.meta.get(&key).cloned();
+        disk.note_row(found.as_ref());
+        Ok(found)
+    }
+
+    pub(crate) fn meta_first(
+        &self,
+        dir: &Path,
+        tree: TreeId,
+        from: &[u8],
+        to: &[u8],
+    ) -> io::Result<Option<Pair>> {
+        let mut disk = self.disk.lock();
+        disk.read_tick(disk.generation)?;
+        let key = |key: &[u8]| (dir.to_owned(), tree, key.to_vec());
+        let found = disk.meta.range(key(from)..key(to)).next();
+        let found = found.map(|((_, _, k), v)| (k.clone(), v.clone()));
+        disk.note_row(found.as_ref().map(|(_, v)| v));
+        Ok(found)
+    }
+
+    pub(crate) fn meta_last(
+        &self,
+        dir: &Path,
+        tree: TreeId,
+        from: &[u8],
+        to: &[u8],
+    ) -> io::Result<Option<Pair>> {
+        let mut disk = self.disk.lock();
+        disk.read_tick(disk.generation)?;
+        let key = |key: &[u8]| (dir.to_owned(), tree, key.to_vec());
+        let found = disk.meta.range(key(from)..key(to)).next_back();
+        let found = found.map(|((_, _, k), v)| (k.clone(), v.clone()));
+        disk.note_row(found.as_ref().map(|(_, v)| v));
+        Ok(found)
     }
 
     pub(crate) fn meta_scan(&self, dir: &Path, tree: TreeId, prefix: &[u8]) -> io::Result<Pairs> {
@@ -412,6 +457,8 @@ impl SimFs {
             let generation = disk.generation;
             let crashing = disk.tick(generation)?;
             meta_apply(&mut disk.meta, dir, write);
+            disk.stats.rows_written += 1;
+            disk.stats.row_bytes_written += write.len();
             disk.pending_meta.push((dir.to_owned(), write.clone()));
             Disk::changed(crashing)?;
         }

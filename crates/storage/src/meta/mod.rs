@@ -25,6 +25,8 @@ pub(crate) const PARTITIONS: TreeId = 103;
 pub(crate) const STATES: TreeId = 104;
 /// The journal position.
 pub(crate) const CHECKPOINT: TreeId = 105;
+/// Blocks of aborted transactions; written at checkpoints only.
+pub(crate) const ABORTED: TreeId = 106;
 
 /// The number of a public tree on disk.
 pub(crate) fn tree_id(tree: Tree) -> TreeId {
@@ -57,8 +59,10 @@ impl MetaWrite {
     }
 }
 
+/// Key and value.
+pub type Pair = (Vec<u8>, Vec<u8>);
 /// Pairs of key and value.
-pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+pub type Pairs = Vec<Pair>;
 
 /// The key-value store that holds what describes the log. What was not synced may be lost at a power cut, in part and in any order.
 pub trait MetaStore: Send + Sync {
@@ -66,6 +70,10 @@ pub trait MetaStore: Send + Sync {
     fn get(&self, tree: TreeId, key: &[u8]) -> io::Result<Option<Vec<u8>>>;
     /// All pairs whose key starts with `prefix`, in order.
     fn scan(&self, tree: TreeId, prefix: &[u8]) -> io::Result<Pairs>;
+    /// The first pair with a key in `from..to`.
+    fn first(&self, tree: TreeId, from: &[u8], to: &[u8]) -> io::Result<Option<Pair>>;
+    /// The last pair with a key in `from..to`.
+    fn last(&self, tree: TreeId, from: &[u8], to: &[u8]) -> io::Result<Option<Pair>>;
     /// Writes, without making it durable.
     fn write(&self, writes: &[MetaWrite]) -> io::Result<()>;
     /// Makes all writes durable.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{MetaStore, MetaWrite, Pairs, TreeId};
+use super::{MetaStore, MetaWrite, Pair, Pairs, TreeId};
 use crate::fs::sim::SimFs;
 
 pub(crate) struct SimMeta {
@@ -23,6 +23,12 @@ impl MetaStore for SimMeta {
     }
     fn scan(&self, tree: TreeId, prefix: &[u8]) -> io::Result<Pairs> {
         self.fs.meta_scan(&self.dir, tree, prefix)
+    }
+    fn first(&self, tree: TreeId, from: &[u8], to: &[u8]) -> io::Result<Option<Pair>> {
+        self.fs.meta_first(&self.dir, tree, from, to)
+    }
+    fn last(&self, tree: TreeId, from: &[u8], to: &[u8]) -> io::Result<Option<Pair>> {
+        self.fs.meta_last(&self.dir, tree, from, to)
     }
     fn write(&self, writes: &[MetaWrite]) -> io::Result<()> {
         self.fs.meta_write(&self.dir, writes)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::RwLock;
 
-use super::{MetaStore, MetaWrite, Pairs, TreeId};
+use super::{MetaStore, MetaWrite, Pair, Pairs, TreeId};
 
 /// Makes a file, or the names in a directory, durable. A test may look on.
 type Fsync = Box<dyn Fn(&Path) -> io::Result<()> + Send + Sync>;
@@ -60,6 +60,11 @@ impl SledMeta {
     }
 }
 
+fn pair(found: Option<sled::Result<(sled::IVec, sled::IVec)>>) -> io::Result<Option<Pair>> {
+    let found = found.transpose().map_err(io_error)?;
+    Ok(found.map(|(k, v)| (k.to_vec(), v.to_vec())))
+}
+
 fn closed() -> io::Error {
     io::Error::other("the catalogue is closed")
 }
@@ -88,6 +93,14 @@ impl MetaStore for SledMeta {
                 Ok((k.to_vec(), v.to_vec()))
             })
             .collect()
+    }
+
+    fn first(&self, tree: TreeId, from: &[u8], to: &[u8]) -> io::Result<Option<Pair>> {
+        pair(self.tree(tree)?.range(from..to).next())
+    }
+
+    fn last(&self, tree: TreeId, from: &[u8], to: &[u8]) -> io::Result<Option<Pair>> {
+        pair(self.tree(tree)?.range(from..to).next_back())
     }
 
     fn write(&self, writes: &[MetaWrite]) -> io::Result<()> {

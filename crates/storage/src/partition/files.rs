@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
+use super::aborted::{Blocks, CapturedBlocks};
 use super::row::{PartitionRow, SegmentRow};
 use super::{Log, Partition, Segment};
 use crate::fs::{File, OpenMode};
@@ -79,6 +80,7 @@ pub(crate) struct Capture {
     pub seq: u64,
     pub row: PartitionRow,
     pub state: Option<Vec<u8>>,
+    pub blocks: CapturedBlocks,
     batches: Vec<(i64, u64, Bytes)>,
     segments: Vec<CapturedSegment>,
 }
@@ -289,8 +291,10 @@ impl Partition {
                 });
             }
         }
+        let blocks = Blocks::capture(log, self.high_watermark());
         Capture {
             partition: self.arc(),
+            blocks,
             seq: log.last_seq,
             row: PartitionRow {
                 end: log.end,

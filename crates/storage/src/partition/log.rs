@@ -8,6 +8,7 @@ use ottla_codec::batch::{self, BatchHeader, TimestampType};
 use ottla_codec::control;
 use serde::{Deserialize, Serialize};
 
+use super::aborted::Blocks;
 use super::files::SegmentId;
 use super::{AppendContext, PartitionState};
 use crate::config::LogConfig;
@@ -119,6 +120,8 @@ pub(crate) struct Log {
     pub state: Box<dyn PartitionState>,
     /// At recovery: the state has seen everything below this.
     pub state_end: i64,
+    /// Aborted transactions that the state has given away.
+    pub blocks: Blocks,
     pub config: Arc<LogConfig>,
     /// Changed since the last checkpoint, and in the store's list of such.
     pub dirty: bool,

@@ -14,11 +14,12 @@ use crate::core::Core;
 use crate::error::{AppendError, ReadError};
 use crate::fs::File;
 use crate::journal::format::Place;
-use crate::partition_state::{AbortedTransaction, ActiveProducer, PartitionState};
+use crate::partition_state::{ActiveProducer, PartitionState};
 use crate::queue::{Kind, QueuedOp};
 use crate::store::Commit;
 use crate::topic::TopicId;
 
+pub(crate) mod aborted;
 mod build;
 mod closed;
 mod compact;
@@ -173,6 +174,7 @@ pub(crate) struct Loaded {
     pub state: Box<dyn PartitionState>,
     /// The state has seen everything below this.
     pub state_end: i64,
+    pub blocks: aborted::Blocks,
     pub config: Arc<LogConfig>,
 }
 
@@ -197,6 +199,7 @@ impl Partition {
             ring: Default::default(),
             state: loaded.state,
             state_end: loaded.state_end,
+            blocks: loaded.blocks,
             config: loaded.config,
             dirty: false,
             last_seq: 0,
@@ -406,10 +409,6 @@ impl Partition {
             .load(Ordering::Acquire)
             .max(self.log_start_offset())
             .min(self.high_watermark())
-    }
-    /// Aborted transactions with records in `from..to`, by marker.
-    pub fn aborted_between(&self, from: i64, to: i64) -> Vec<AbortedTransaction> {
-        self.log.lock().state.aborted_between(from, to)
     }
     /// Whether a transaction of `producer_id` is open here, so that its batches need no [`AppendContext::begins_transaction`].
     pub fn has_open_transaction(&self, producer_id: i64) -> bool {

@@ -124,16 +124,6 @@ impl Partition {
         }
     }
 
-    /// Forgets the aborted transactions whose markers are at `last_offsets`, before a pass removes those markers. The next checkpoint keeps
-    /// it: no segment without the markers may be put in its place before that came to an end.
-    pub fn forget_aborted(&self, last_offsets: &[i64]) {
-        let mut log = self.lock();
-        log.state.forget_aborted(last_offsets);
-        self.mark_dirty(&mut log);
-        drop(log);
-        self.core.background.mark_dirty();
-    }
-
     /// Closes the active segment, if there are records in it: what comes is appended to a new one. Whether there were.
     pub fn roll(&self, now_ms: i64) -> bool {
         let mut log = self.lock();

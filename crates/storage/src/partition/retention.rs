@@ -179,6 +179,9 @@ impl Partition {
     pub(crate) fn drop_segments(&self, start: i64) -> Vec<SegmentId> {
         let mut log = self.lock();
         log.state.log_starts_at(start);
+        if log.blocks.start_at(start) {
+            self.mark_dirty(&mut log);
+        }
         let (dropped, bytes, unflushed) = log.drop_segments_below(start);
         self.forget_bytes(bytes, unflushed);
         if !dropped.is_empty() {

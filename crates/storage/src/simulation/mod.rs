@@ -22,38 +22,69 @@ use crate::fs::sim::SimFs;
 use crate::snapshot::tests::{Observed, observe, restored_with_problems};
 use crate::store::{Inner, Tuning};
 use crate::{
-    AppendContext, AppendError, Check, CompactionOptions, Durability, LogConfig, MetaOp, NewTopic,
-    Op, Partition, PartitionState, PartitionStateFactory, Store, StoreError, StoreOptions, TopicId,
-    Tree,
+    AbortedTransaction, AppendContext, AppendError, Check, CompactionOptions, Durability,
+    LogConfig, MetaOp, NewTopic, Op, Partition, PartitionState, PartitionStateFactory,
+    SettledAbort, Store, StoreError, StoreOptions, TopicId, Tree,
 };
 
 mod compaction;
 mod model;
 
-/// Remembers the base offset of every batch: what recovery must bring back exactly.
-#[derive(Default)]
-struct Bases(Vec<i64>);
+/// Remembers the base offset of every batch: what recovery must bring back exactly. Those with an even one are aborted transactions.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Bases {
+    all: Vec<i64>,
+    aborted: Vec<i64>,
+}
+
+fn aborted(base: i64) -> AbortedTransaction {
+    AbortedTransaction {
+        producer_id: 0,
+        first_offset: base,
+        last_offset: base,
+    }
+}
 
 impl PartitionState for Bases {
     fn check(&mut self, _: &BatchHeader, _: AppendContext) -> Result<Check, ResponseError> {
         Ok(Check::New)
     }
     fn appended(&mut self, batch: &BatchHeader, _: Option<Outcome>, _: i64) {
-        self.0.push(batch.base_offset);
+        self.all.push(batch.base_offset);
+        if batch.base_offset % 2 == 0 {
+            self.aborted.push(batch.base_offset);
+        }
     }
     fn snapshot(&self) -> Option<Vec<u8>> {
-        (!self.0.is_empty()).then(|| postcard::to_stdvec(&self.0).unwrap())
+        (!self.all.is_empty()).then(|| postcard::to_stdvec(self).unwrap())
     }
     fn truncate(&mut self, offset: i64) {
-        self.0.retain(|b| *b < offset);
+        self.all.retain(|b| *b < offset);
+        self.aborted.retain(|b| *b < offset);
+    }
+    fn log_starts_at(&mut self, log_start: i64) {
+        self.aborted.retain(|b| *b >= log_start);
+    }
+    fn aborted_between(&self, from: i64, to: i64) -> Vec<AbortedTransaction> {
+        let found = self.aborted.iter().filter(|b| (from..to).contains(*b));
+        found.map(|b| aborted(*b)).collect()
+    }
+    fn take_aborted(&mut self, end: i64) -> Vec<SettledAbort> {
+        let kept = self.aborted.partition_point(|b| *b < end);
+        let taken = self.aborted.drain(..kept);
+        let settled = taken.map(|base| SettledAbort {
+            transaction: aborted(base),
+            last_stable_offset: base + 1,
+        });
+        settled.collect()
     }
 }
 
 struct Factory;
 impl PartitionStateFactory for Factory {
     fn load(&self, snapshot: Option<&[u8]>) -> Result<Box<dyn PartitionState>, String> {
-        let bases = snapshot.map_or(Ok(Vec::new()), postcard::from_bytes);
-        Ok(Box::new(Bases(bases.map_err(|e| e.to_string())?)))
+        let bases = snapshot.map_or(Ok(Bases::default()), postcard::from_bytes);
+        Ok(Box::new(bases.map_err(|e| e.to_string())?))
     }
 }
 
@@ -69,6 +100,7 @@ pub(crate) fn tuning() -> Tuning {
         journal_file_bytes: 16 << 10,
         checkpoint_room: 1024,
         compaction_room: 4096,
+        block_offsets: 8,
     }
 }
 

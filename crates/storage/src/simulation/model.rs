@@ -9,7 +9,7 @@ use ottla_codec::response::Chunk;
 use rand::Rng;
 
 use super::compaction::check_swept;
-use super::{ATOMIC_KEY, Simulation, counter_key};
+use super::{ATOMIC_KEY, Bases, Simulation, counter_key};
 use crate::progress::Stage;
 use crate::{Partition, StoreError, TopicId, Tree};
 
@@ -238,8 +238,15 @@ fn verify_partition(p: &Partition, model: &mut PartitionModel, atomic: u64, line
     }
     let bases: Vec<i64> = model.batches.iter().map(|b| b.base).collect();
     let state = p.lock().state.snapshot();
-    let state: Vec<i64> = state.map_or(Vec::new(), |s| postcard::from_bytes(&s).unwrap());
-    assert_eq!(state, bases, "the producer state");
+    let state = state.map_or(Bases::default(), |s| postcard::from_bytes(&s).unwrap());
+    assert_eq!(state.all, bases, "the producer state");
+    for from in [start, (start + end) / 2] {
+        let found = p.aborted_between(from, end).unwrap();
+        let found: Vec<i64> = found.iter().map(|t| t.last_offset).collect();
+        let aborted = bases.iter().filter(|b| *b % 2 == 0 && **b >= from);
+        let aborted: Vec<i64> = aborted.copied().collect();
+        assert_eq!(found, aborted, "aborted transactions from {from} on");
+    }
     model.settle_replacements(&read_all(p, start), start);
     model.kept = end;
     model.start = start;

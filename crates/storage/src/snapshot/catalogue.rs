@@ -144,10 +144,13 @@ impl Catalogue {
     pub fn forget_deleted(&mut self, topics: &BTreeMap<TopicId, TopicRow>) {
         const OF_PARTITIONS: [TreeId; 3] = [meta::LOG_STARTS, meta::PARTITIONS, meta::STATES];
         self.rows.retain(|(tree, key), _| {
-            !OF_PARTITIONS.contains(tree)
-                || parse_partition_key(key).is_some_and(|(id, index)| {
-                    topics.get(&id).is_some_and(|t| index < t.partitions)
-                })
+            let partition = match *tree {
+                meta::ABORTED => key.split_last_chunk::<8>().map_or(&[][..], |(p, _)| p),
+                tree if OF_PARTITIONS.contains(&tree) => &key[..],
+                _ => return true,
+            };
+            parse_partition_key(partition)
+                .is_some_and(|(id, index)| topics.get(&id).is_some_and(|t| index < t.partitions))
         });
     }
 
