@@ -201,6 +201,25 @@ impl Producer {
     }
 
     async fn commit_offset_alone(&mut self, group: &str, topic: &str, offset: i64) -> i16 {
+        let codes = self
+            .commit_noted(group, topic, &[(0, offset, "note")])
+            .await;
+        codes[0]
+    }
+
+    /// Partition, offset and metadata of each.
+    async fn commit_noted(
+        &mut self,
+        group: &str,
+        topic: &str,
+        offsets: &[(i32, i64, &str)],
+    ) -> Vec<i16> {
+        let partitions = offsets.iter().map(|(partition, offset, note)| {
+            TxnOffsetCommitRequestPartition::default()
+                .with_partition_index(*partition)
+                .with_committed_offset(*offset)
+                .with_committed_metadata(Some(text(note)))
+        });
         let request = TxnOffsetCommitRequest::default()
             .with_transactional_id(transactional(self.id))
             .with_group_id(GroupId(text(group)))
@@ -210,19 +229,15 @@ impl Producer {
             .with_topics(vec![
                 TxnOffsetCommitRequestTopic::default()
                     .with_name(name(topic))
-                    .with_partitions(vec![
-                        TxnOffsetCommitRequestPartition::default()
-                            .with_partition_index(0)
-                            .with_committed_offset(offset)
-                            .with_committed_metadata(Some(text("note"))),
-                    ]),
+                    .with_partitions(partitions.collect()),
             ]);
         let answer = self
             .connection
             .call(self.versions.commit, &request)
             .await
             .unwrap();
-        answer.topics[0].partitions[0].error_code
+        let partitions = answer.topics[0].partitions.iter();
+        partitions.map(|p| p.error_code).collect()
     }
 }
 
@@ -483,6 +498,25 @@ async fn offsets_of_a_transaction_count_with_its_commit_alone() {
         );
         assert_eq!(producer.end(true).await, 0);
         assert_eq!(stable(&mut admin, "g", "t").await, (0, 11));
+    }
+}
+
+#[tokio::test]
+async fn a_nack_in_a_transaction_is_refused_and_what_is_beside_it_is_not() {
+    for (mode, refused) in [("enforce", code(ResponseError::InvalidRequest)), ("off", 0)] {
+        let running = start(&[("dlq.mode", mode)]).await;
+        let mut admin = running.connect().await;
+        create_topic(&mut admin, "t", 2, &[]).await;
+        let mut producer = Producer::init(&running, "x", V2, 600_000).await;
+        for marker in ["!nack no such customer", "!dead", "!nackx"] {
+            let offsets = [(0, 1, marker), (1, 4, "!important")];
+            let codes = producer.commit_noted("g", "t", &offsets).await;
+            assert_eq!(codes, [refused, 0], "{marker} with dlq.mode={mode}");
+        }
+        assert_eq!(producer.end(true).await, 0);
+        let position = if refused == 0 { 1 } else { -1 };
+        assert_eq!(committed(&mut admin, "g", "t", 0).await.0, position);
+        assert_eq!(committed(&mut admin, "g", "t", 1).await.0, 4);
     }
 }
 

@@ -94,13 +94,7 @@ impl Shared {
             }
             let group = &request.group_id;
             let topic = &p.id.topic;
-            // Asked of the settings alone: a marker on a queue is refused, not kept as metadata.
-            let mode = self
-                .dead_letters
-                .settings
-                .dead_letters(&self.store, group, topic)
-                .mode;
-            if mode == Mode::Off {
+            if !self.heeds_markers(group, topic) {
                 continue;
             }
             let nack = match marker::parse(&p.metadata) {
@@ -118,6 +112,19 @@ impl Shared {
             markers.push((index, nack));
         }
         markers
+    }
+
+    /// Asked of the settings alone: a marker on a queue is refused, not kept as metadata.
+    fn heeds_markers(&self, group: &str, topic: &str) -> bool {
+        let settings = &self.dead_letters.settings;
+        settings.dead_letters(&self.store, group, topic).mode != Mode::Off
+    }
+
+    /// Whether a partition's metadata is, or was meant to be, a marker.
+    pub(crate) fn has_marker(&self, group: &str, p: &OffsetCommitPartition) -> bool {
+        p.metadata.starts_with('!')
+            && self.heeds_markers(group, &p.id.topic)
+            && !matches!(marker::parse(&p.metadata), Ok(None))
     }
 
     /// Under the mutex: decides each partition, and hands the rest to the machine.

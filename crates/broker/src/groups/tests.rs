@@ -15,14 +15,14 @@ use crate::producer_state;
 use crate::settings::BrokerConfig;
 use crate::topics::TopicService;
 
-fn service(store: &Store, settings: &Arc<Settings>) -> GroupService {
+fn service(store: &Store, settings: &Arc<Settings>, clock: &Arc<Mutex<Now>>) -> GroupService {
     let topics = Arc::new(TopicService::new(store.clone(), settings.clone()));
     let dead_letters = DeadLetters::new(store.clone(), settings.clone(), topics);
-    GroupService::new(
+    GroupService::without_timers(
         store.clone(),
         settings.clone(),
         Arc::new(dead_letters),
-        Clock::system(),
+        Clock::Set(clock.clone()),
     )
 }
 
@@ -30,6 +30,8 @@ struct Fixture {
     _dir: tempfile::TempDir,
     settings: Arc<Settings>,
     store: Store,
+    /// Stands still.
+    clock: Arc<Mutex<Now>>,
     service: GroupService,
 }
 
@@ -46,8 +48,13 @@ impl Fixture {
         let settings = Arc::new(Settings::new(&config).expect("valid settings"));
         let options = settings.store_options(producer_state::factory(settings.clone()));
         let store = Store::open(Arc::new(OsFs), dir.path(), options).expect("an empty directory");
+        let clock = Arc::new(Mutex::new(Now {
+            monotonic_ms: 0,
+            wall_ms: 1_000_000,
+        }));
         Fixture {
-            service: service(&store, &settings),
+            service: service(&store, &settings, &clock),
+            clock,
             store,
             settings,
             _dir: dir,
@@ -56,7 +63,7 @@ impl Fixture {
 
     /// What a restart of the broker does to groups: only the store is left.
     fn restart(&mut self) {
-        self.service = service(&self.store, &self.settings);
+        self.service = service(&self.store, &self.settings, &self.clock);
     }
 
     fn create_topic(&self, byte: u8) -> TopicId {
@@ -108,7 +115,21 @@ impl Fixture {
         read.await.expect("the store is well")
     }
 
-    async fn join(&self, client: &str, member_id: &str) -> JoinReply {
+    /// Lets time pass, and has timers fire.
+    fn advance(&self, ms: u64) {
+        let mut now = self.clock.lock();
+        now.monotonic_ms += ms;
+        now.wall_ms += i64::try_from(ms).expect("a short time");
+        drop(now);
+        self.service.shared.fire_due();
+    }
+
+    /// Asks to join; the answer may take its time.
+    fn joins(
+        &self,
+        client: &str,
+        member_id: &str,
+    ) -> impl Future<Output = JoinReply> + Send + use<> {
         let request = JoinRequest {
             group_id: "g".to_owned(),
             member_id: member_id.to_owned(),
@@ -129,9 +150,11 @@ impl Fixture {
         let answer = self
             .service
             .submit("g", |ticket| Event::Join(ticket, request));
-        match answer.await {
-            Ok(Reply::Join(reply)) => reply,
-            other => panic!("not an answer to a join: {other:?}"),
+        async move {
+            match answer.await {
+                Ok(Reply::Join(reply)) => reply,
+                other => panic!("not an answer to a join: {other:?}"),
+            }
         }
     }
 
@@ -185,10 +208,18 @@ async fn a_session_ends_by_its_timer() {
         ("group.min.session.timeout.ms", "10"),
         ("group.initial.rebalance.delay.ms", "0"),
     ]);
-    let silent = f.join("silent", "").await;
+    let silent = f.joins("silent", "").await;
     f.sync(1, &silent.member_id).await;
     // It joins as soon as the session of the silent one has ended; the rebalance timeout is much longer.
-    let next = f.join("next", "").await;
+    let mut next = Box::pin(f.joins("next", ""));
+    f.advance(99);
+    tokio::select! {
+        biased;
+        joined = &mut next => panic!("joined before the session has ended: {joined:?}"),
+        () = std::future::ready(()) => {}
+    }
+    f.advance(1);
+    let next = next.await;
     assert_eq!(next.error, None);
     assert_eq!(next.generation, 2);
     assert_eq!(next.leader, next.member_id);
@@ -200,7 +231,7 @@ async fn members_go_on_after_a_restart() {
         ("group.min.session.timeout.ms", "10"),
         ("group.initial.rebalance.delay.ms", "0"),
     ]);
-    let joined = f.join("a", "").await;
+    let joined = f.joins("a", "").await;
     f.sync(1, &joined.member_id).await;
     f.restart();
     let heartbeat = f.service.submit("g", |ticket| Event::Heartbeat {

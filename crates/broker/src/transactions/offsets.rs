@@ -35,11 +35,14 @@ impl crate::groups::Shared {
         inner: &mut crate::groups::Inner,
         asking: &Asking,
         joins: bool,
-        request: OffsetCommitRequest,
+        mut request: OffsetCommitRequest,
     ) -> Result<(OffsetResults, Option<ottla_storage::Commit>), ResponseError> {
         self.refresh_config(inner);
         self.ensure_loaded(inner, &request.group_id)?;
         let group_id = request.group_id.clone();
+        let has_marker = |p: &_| self.has_marker(&group_id, p);
+        let refused: Vec<bool> = request.partitions.iter().map(has_marker).collect();
+        request.partitions.retain(|p| !has_marker(p));
         let (saved, mut effects, ()) = self.decide(inner, &asking.transactional_id, |d| {
             let producer = asking.as_producer();
             if joins {
@@ -69,6 +72,12 @@ impl crate::groups::Shared {
             self.drop_live(inner, Some(&group_id));
             return Err(UNAVAILABLE);
         }
-        Ok((results, inner.last_commit))
+        let mut kept = results.into_iter();
+        let results = refused.into_iter().map(|refused| match refused {
+            // What a record's failure leads to cannot wait for the end of the transaction that failed on it.
+            true => Err(ResponseError::InvalidRequest),
+            false => kept.next().unwrap_or(Err(UNAVAILABLE)),
+        });
+        Ok((results.collect(), inner.last_commit))
     }
 }

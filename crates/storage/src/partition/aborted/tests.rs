@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use ottla_codec::ResponseError;
-use ottla_codec::batch::{BatchHeader, check_all};
+use ottla_codec::batch::BatchHeader;
 use ottla_codec::control::Outcome;
 use ottla_codec::records::{BatchBuilder, Record};
 
@@ -21,7 +21,7 @@ use crate::{
 const TOPIC: TopicId = TopicId::from_u128(1);
 const MILLION: i64 = 1_000_000;
 
-/// Each record is a transaction that was aborted at once; the first batch stands for as many as its timestamp says.
+/// Each offset is a transaction that was aborted at once.
 #[derive(Default)]
 struct AllAborted(Vec<i64>);
 
@@ -112,7 +112,7 @@ fn append(store: &Store, count: i64) {
         headers: Vec::new(),
     };
     let bytes = BatchBuilder::default().build_spanning(0, count - 1, &[record]);
-    let headers = check_all(&bytes).unwrap();
+    let headers = [BatchHeader::parse(&bytes).unwrap()];
     let p = store.partition(&TOPIC, 0).unwrap();
     p.append(BytesMut::from(&bytes[..]), &headers, AppendContext::at(1))
         .unwrap();
