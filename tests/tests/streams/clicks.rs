@@ -1,7 +1,8 @@
 //! Windows are counted, and each is said once, when it is over.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ottla_tests::harness::Broker;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -20,8 +21,13 @@ const STEP: i64 = 500;
 /// A click may come so much later than others: less than the grace, since an instance that takes over does not know how far
 /// time had come.
 const LATE: i64 = 4_000;
-/// When the first click is made.
-const BEGIN: i64 = 1_700_000_000_000;
+/// When the first click is made, at the beginning of a window: long enough ago for all of them to be over by now, and not so
+/// long that retention takes records.
+static BEGIN: LazyLock<i64> = LazyLock::new(|| {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.expect("it is after 1970").as_millis() as i64;
+    now - now % WINDOW - 24 * 3_600_000
+});
 
 fn click(partition: usize, page: usize, timestamp: i64) -> Input {
     Input {
@@ -36,7 +42,7 @@ fn click(partition: usize, page: usize, timestamp: i64) -> Input {
 fn clicks() -> impl FnMut(usize) -> Input + Send + 'static {
     let mut rng = StdRng::seed_from_u64(11);
     move |number| {
-        let made = BEGIN + LATE + (number / PARTITIONS) as i64 * STEP;
+        let made = *BEGIN + LATE + (number / PARTITIONS) as i64 * STEP;
         let late = rng.random_range(0..LATE);
         click(number % PARTITIONS, rng.random_range(0..PAGES), made - late)
     }
@@ -94,11 +100,11 @@ fn each_window_is_said_once_whatever_is_killed() {
     let mut clicks = feeding.stop();
     let feed = Feed::new(&bootstrap);
     // A click that ends all windows before it; those that come too late; and one that ends its window.
-    let end = BEGIN + 10 * 24 * 3_600_000;
+    let end = *BEGIN + 20 * 3_600_000;
     let ending = (0..PARTITIONS).map(|partition| click(partition, 0, end));
     clicks.extend(ending);
     feed.send(&clicks[clicks.len() - PARTITIONS..]);
-    let late: Vec<_> = (0..PARTITIONS).map(|p| click(p, 1, BEGIN)).collect();
+    let late: Vec<_> = (0..PARTITIONS).map(|p| click(p, 1, *BEGIN)).collect();
     feed.send(&late);
     let last: Vec<_> = (0..PARTITIONS)
         .map(|p| click(p, 2, end + 2 * WINDOW))

@@ -1,5 +1,6 @@
 //! What readers of committed records see of a topic, as it comes.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -40,7 +41,16 @@ struct Seen {
 impl View {
     /// Begins to read.
     pub fn of(bootstrap: &str, topic: &str, partitions: i32) -> View {
-        let reader = reader(bootstrap, topic, partitions);
+        View::with(bootstrap, topic, partitions, "read_committed")
+    }
+
+    /// Begins to read what may never be committed too.
+    pub fn uncommitted(bootstrap: &str, topic: &str, partitions: i32) -> View {
+        View::with(bootstrap, topic, partitions, "read_uncommitted")
+    }
+
+    fn with(bootstrap: &str, topic: &str, partitions: i32, isolation: &str) -> View {
+        let reader = reader(bootstrap, topic, partitions, isolation);
         let seen = Arc::new(Seen::default());
         let shared = seen.clone();
         let thread = std::thread::spawn(move || {
@@ -88,6 +98,19 @@ impl View {
         self.await_that(&format!("{wanted} records"), |seen| seen.len() >= wanted);
     }
 
+    /// Waits until it is so many offsets ahead of `committed`: until transactions are open in which that much was written.
+    pub fn await_ahead(&self, committed: &View, offsets: i64) {
+        let what = format!("{offsets} offsets ahead of what is committed");
+        self.await_that(&what, |seen| {
+            let committed = ends(&committed.seen.records.lock().unwrap());
+            let ahead = ends(seen).into_iter().map(|(partition, end)| {
+                let committed = committed.get(&partition).copied().unwrap_or_default();
+                (end - committed).max(0)
+            });
+            ahead.sum::<i64>() >= offsets
+        });
+    }
+
     /// Waits a moment for another record; whether one came does not matter.
     pub fn await_change(&self) {
         let records = self.seen.records.lock().unwrap();
@@ -107,10 +130,10 @@ impl Drop for View {
     }
 }
 
-fn reader(bootstrap: &str, topic: &str, partitions: i32) -> BaseConsumer {
+fn reader(bootstrap: &str, topic: &str, partitions: i32, isolation: &str) -> BaseConsumer {
     let reader: BaseConsumer = client(bootstrap)
         .set("group.id", unique("reader"))
-        .set("isolation.level", "read_committed")
+        .set("isolation.level", isolation)
         .set("enable.auto.commit", "false")
         .create()
         .expect("the client's settings are right");
@@ -121,6 +144,13 @@ fn reader(bootstrap: &str, topic: &str, partitions: i32) -> BaseConsumer {
     }
     reader.assign(&all).expect("a fair assignment");
     reader
+}
+
+/// The last offset of each partition.
+fn ends(records: &[Record]) -> BTreeMap<i32, i64> {
+    let ends = records.iter();
+    ends.map(|record| (record.partition, record.offset))
+        .collect()
 }
 
 fn record(message: &impl Message) -> Record {

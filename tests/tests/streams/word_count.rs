@@ -18,7 +18,13 @@ const TASKS: usize = 2 * PARTITIONS as usize;
 /// In a line.
 pub const WORDS: usize = 5;
 /// Lines that may be ahead of what is counted.
-const AHEAD: usize = 100;
+const AHEAD: usize = 200;
+/// Records of open transactions that a kill finds.
+const IN_FLIGHT: i64 = 50;
+
+/// Records are at the broker long before their transaction ends.
+const LONG_TRANSACTIONS: [(&str, &str); 2] =
+    [("commit.interval.ms", "300"), ("producer.linger.ms", "0")];
 
 /// Small segments of changelogs (Apache Kafka's are 1 MiB at least), each compacted when it is full.
 const COMPACTED_SOON: &[(&str, &str)] = &[
@@ -114,8 +120,12 @@ fn words_are_counted_exactly_once_whatever_is_killed() {
     make(&broker, &["lines", "counts"], PARTITIONS);
     let counts = Arc::new(View::of(&broker.bootstrap(), "counts", PARTITIONS));
     let compacted = broker.target() == Target::Ottla;
-    let settings = if compacted { COMPACTED_SOON } else { &[] };
-    let application = Application::new(&broker, "word-count", settings);
+    let mut settings = LONG_TRANSACTIONS.to_vec();
+    if compacted {
+        settings.extend(COMPACTED_SOON);
+    }
+    let application = Application::new(&broker, "word-count", &settings);
+    let written = View::uncommitted(&broker.bootstrap(), "counts", PARTITIONS);
     let feeding = feed(&broker, &counts);
 
     let first = application.start("first");
@@ -126,6 +136,7 @@ fn words_are_counted_exactly_once_whatever_is_killed() {
     counts.await_more(1_000);
 
     // An instance dies in a transaction; the other one takes over, with stores that it has not.
+    written.await_ahead(&counts, IN_FLIGHT);
     first.kill();
     second.await_tasks(TASKS);
     counts.await_more(1_000);
@@ -135,6 +146,7 @@ fn words_are_counted_exactly_once_whatever_is_killed() {
     first.await_tasks(3);
     counts.await_more(1_000);
 
+    written.await_ahead(&counts, IN_FLIGHT);
     broker.kill();
     broker.restart();
     counts.await_more(1_000);
@@ -143,6 +155,7 @@ fn words_are_counted_exactly_once_whatever_is_killed() {
     if compacted {
         await_compaction(&broker.bootstrap(), &counts);
     }
+    written.await_ahead(&counts, IN_FLIGHT);
     first.kill();
     second.kill();
     application.forget("first");
