@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use bytes::BytesMut;
-use kafka_protocol::protocol::{Decodable, Encodable, Request};
+use kafka_protocol::protocol::{Decodable, Encodable, Message, Request};
 use ottla_codec::api::Api;
 use ottla_codec::fetch::FetchResponse;
 use ottla_codec::request::RequestError;
@@ -121,7 +121,7 @@ fn on_the_wire<R: Send + 'static>(
 
 /// Encodes a response into this thread's scratch buffer. One that cannot be encoded is a defect of ours: the client
 /// must not wait for it for ever, so its connection is closed.
-pub(crate) fn encode<R: Encodable + FirstError>(
+pub(crate) fn encode<R: Encodable + Message + FirstError>(
     api: Api,
     version: i16,
     correlation_id: i32,

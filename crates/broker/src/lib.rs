@@ -36,6 +36,7 @@ mod metrics;
 mod output;
 mod produce_check;
 mod producer_state;
+mod re2;
 mod reply;
 mod reset;
 mod sendfile;

@@ -7,7 +7,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestHeader};
 use kafka_protocol::protocol::{Encodable, Request, StrBytes};
 use ottla_codec::answer::{self, AnswerError};
-use ottla_codec::api::Api;
+use ottla_codec::request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -293,10 +293,7 @@ fn encode_request<R: Request>(
     header
         .encode(&mut frame, api.request_header_version(version))
         .map_err(|e| encode_error(e.to_string()))?;
-    let coded = Api::from_key(R::KEY).map_or(version, |api| api.coded_as(version));
-    request
-        .encode(&mut frame, coded)
-        .map_err(|e| encode_error(e.to_string()))?;
+    request::encode(version, request, &mut frame).map_err(encode_error)?;
     let length = i32::try_from(frame.len() - 4)
         .map_err(|_| encode_error("the request is larger than 2 GiB".to_owned()))?;
     frame[..4].copy_from_slice(&length.to_be_bytes());

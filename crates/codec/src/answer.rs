@@ -4,7 +4,7 @@
 //! elements as an array claims to have.
 
 use bytes::{Buf, Bytes};
-use kafka_protocol::protocol::{Decodable, HeaderVersion, Message, Request};
+use kafka_protocol::protocol::{Decodable, HeaderVersion, Message, Request, VersionRange};
 
 use crate::api::{Api, ForRequest};
 use crate::shape;
@@ -45,12 +45,16 @@ pub fn header<R: Request>(version: i16, frame: &mut Bytes) -> Result<i32, Answer
 /// least. Bytes after the last field are an error.
 pub fn decode<R: Request>(version: i16, mut body: Bytes) -> Result<R::Response, AnswerError> {
     let api = Api::from_key(R::KEY).ok_or(AnswerError::UnknownApi(R::KEY))?;
-    let coded = api.coded_as(version);
     let known = <R::Response as Message>::VERSIONS;
-    if !(known.min..=known.max).contains(&coded) {
+    if !known_to(api, known).contains(&version) {
         return Err(AnswerError::UnknownVersion(version));
     }
     shape::check_answer(api, version, &body).map_err(AnswerError::Body)?;
+    let coded = version.min(known.max);
+    let rewritten = shape::rewrite_answer(api, version, coded, &body);
+    if let Some(rewritten) = rewritten.map_err(AnswerError::Body)? {
+        body = rewritten.into();
+    }
     let response = R::Response::decode(&mut body, coded);
     response.map_err(|e| AnswerError::Body(e.to_string()))
 }
@@ -69,17 +73,19 @@ pub fn check(api: Api, version: i16, body: Bytes) -> Result<(), AnswerError> {
 
 /// The versions of `api`'s answers that can be decoded, lowest and highest: a client speaks more than the broker has.
 pub fn versions(api: Api) -> std::ops::RangeInclusive<i16> {
-    struct Versions;
+    struct Versions(Api);
     impl ForRequest for Versions {
         type Output = std::ops::RangeInclusive<i16>;
         fn run<R: Request>(self) -> Self::Output {
-            let known = <R::Response as Message>::VERSIONS;
-            known.min..=known.max
+            known_to(self.0, <R::Response as Message>::VERSIONS)
         }
     }
-    let known = api.with_request(Versions);
-    let newest = (*known.end()..).take_while(|v| known.contains(&api.coded_as(*v)));
-    *known.start()..=newest.last().unwrap_or(*known.end())
+    api.with_request(Versions(api))
+}
+
+/// Those of `kafka-protocol`, and those above that have a shape.
+fn known_to(api: Api, known: VersionRange) -> std::ops::RangeInclusive<i16> {
+    known.min..=known.max.max(*api.versions().end())
 }
 
 #[cfg(test)]

@@ -66,24 +66,13 @@ macro_rules! api_table {
     };
 }
 
-impl Api {
-    /// The version in which `kafka-protocol` knows the messages of `version`, where it does not know that one itself.
-    pub fn coded_as(self, version: i16) -> i16 {
-        match (self, version) {
-            // Another meaning of a timestamp, no other field (KIP-1023).
-            (Api::ListOffsets, 11) => 10,
-            _ => version,
-        }
-    }
-}
-
 api_table! {
     Produce = 0, 3..=13, ProduceRequest, advertise 0;
     Fetch = 1, 4..=18, FetchRequest;
     ListOffsets = 2, 1..=11, ListOffsetsRequest;
     Metadata = 3, 0..=13, MetadataRequest;
-    OffsetCommit = 8, 2..=9, OffsetCommitRequest;
-    OffsetFetch = 9, 1..=9, OffsetFetchRequest;
+    OffsetCommit = 8, 2..=10, OffsetCommitRequest;
+    OffsetFetch = 9, 1..=10, OffsetFetchRequest;
     FindCoordinator = 10, 0..=6, FindCoordinatorRequest;
     JoinGroup = 11, 0..=9, JoinGroupRequest;
     Heartbeat = 12, 0..=4, HeartbeatRequest;
@@ -100,7 +89,7 @@ api_table! {
     AddPartitionsToTxn = 24, 0..=5, AddPartitionsToTxnRequest;
     AddOffsetsToTxn = 25, 0..=4, AddOffsetsToTxnRequest;
     EndTxn = 26, 0..=5, EndTxnRequest;
-    WriteTxnMarkers = 27, 1..=1, WriteTxnMarkersRequest;
+    WriteTxnMarkers = 27, 1..=2, WriteTxnMarkersRequest;
     TxnOffsetCommit = 28, 0..=5, TxnOffsetCommitRequest;
     DescribeAcls = 29, 1..=3, DescribeAclsRequest;
     CreateAcls = 30, 1..=3, CreateAclsRequest;
@@ -108,7 +97,7 @@ api_table! {
     DescribeConfigs = 32, 1..=4, DescribeConfigsRequest;
     AlterConfigs = 33, 0..=2, AlterConfigsRequest;
     AlterReplicaLogDirs = 34, 1..=2, AlterReplicaLogDirsRequest;
-    DescribeLogDirs = 35, 1..=4, DescribeLogDirsRequest;
+    DescribeLogDirs = 35, 1..=5, DescribeLogDirsRequest;
     CreatePartitions = 37, 0..=3, CreatePartitionsRequest;
     DeleteGroups = 42, 0..=2, DeleteGroupsRequest;
     ElectLeaders = 43, 0..=2, ElectLeadersRequest;
@@ -122,7 +111,7 @@ api_table! {
     DescribeProducers = 61, 0..=0, DescribeProducersRequest;
     UnregisterBroker = 64, 0..=0, UnregisterBrokerRequest;
     DescribeTransactions = 65, 0..=0, DescribeTransactionsRequest;
-    ListTransactions = 66, 0..=1, ListTransactionsRequest;
+    ListTransactions = 66, 0..=2, ListTransactionsRequest;
     GetTelemetrySubscriptions = 71, 0..=0, GetTelemetrySubscriptionsRequest;
     PushTelemetry = 72, 0..=0, PushTelemetryRequest;
     ListConfigResources = 74, 0..=1, ListConfigResourcesRequest;

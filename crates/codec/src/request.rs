@@ -3,8 +3,8 @@
 //! `kafka-protocol` reserves memory for as many array elements as the peer claims. So every body is first
 //! held against its shape (see `shape`): each count must fit the bytes that follow.
 
-use bytes::Bytes;
-use kafka_protocol::protocol::{Decodable, Request};
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::protocol::{Decodable, Encodable, Message, Request};
 
 use crate::api::{Api, ForRequest};
 use crate::shape;
@@ -41,7 +41,38 @@ pub fn decode<R: Request + Decodable>(
         reason,
     };
     shape::check(api, version, &body).map_err(error)?;
-    R::decode(&mut body, api.coded_as(version)).map_err(|e| error(e.to_string()))
+    let coded = coded_as::<R>(version);
+    if let Some(rewritten) = shape::rewrite_request(api, version, coded, &body).map_err(error)? {
+        body = rewritten.into();
+    }
+    R::decode(&mut body, coded).map_err(|e| error(e.to_string()))
+}
+
+/// Appends the body of a request in `version`. One that `kafka-protocol` does not know has its fields as [`crate::newer`] says.
+///
+/// # Errors
+/// A field is set that the version does not have; what the encoder said.
+pub fn encode<R: Request + Encodable>(
+    version: i16,
+    request: &R,
+    out: &mut impl BufMut,
+) -> Result<(), String> {
+    let coded = coded_as::<R>(version);
+    let mut body = BytesMut::new();
+    request
+        .encode(&mut body, coded)
+        .map_err(|error| error.to_string())?;
+    let rewritten = match Api::from_key(R::KEY) {
+        Some(api) => shape::rewrite_request(api, coded, version, &body)?,
+        None => None,
+    };
+    out.put_slice(rewritten.as_deref().unwrap_or(&body));
+    Ok(())
+}
+
+/// The version in which `kafka-protocol` knows a request of `version`: that one, or its newest.
+fn coded_as<R: Message>(version: i16) -> i16 {
+    version.min(R::VERSIONS.max)
 }
 
 /// Decodes a body of whichever API and drops it: what a fuzzer or a tool wants that only asks whether it can be read.

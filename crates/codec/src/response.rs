@@ -1,10 +1,11 @@
 //! Response buffers: chunks of bytes and of files, for a vectored write or sendfile.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::protocol::Encodable;
+use kafka_protocol::protocol::{Encodable, Message};
 
 use crate::api::Api;
 use crate::header::response_header_version;
+use crate::shape;
 
 /// A piece of a response. `F` is a handle to a file that the writer of the response knows how to send.
 #[derive(Debug, Clone)]
@@ -70,7 +71,7 @@ pub struct EncodeError {
 
 /// Encodes length, header and `body` into `scratch` (reused between responses) and splits the result off as one chunk.
 /// What `scratch` still held is dropped.
-pub fn encode<F, R: Encodable>(
+pub fn encode<F, R: Encodable + Message>(
     scratch: &mut BytesMut,
     api: Api,
     version: i16,
@@ -83,10 +84,17 @@ pub fn encode<F, R: Encodable>(
         response_header_version(api, version),
         correlation_id,
     );
+    let start = scratch.len();
+    let coded = version.min(R::VERSIONS.max);
     let fits = body
-        .encode(scratch, api.coded_as(version))
+        .encode(scratch, coded)
         .map_err(|e| e.to_string())
-        .and_then(|()| {
+        .and_then(|()| shape::rewrite_answer(api, coded, version, &scratch[start..]))
+        .and_then(|rewritten| {
+            if let Some(rewritten) = rewritten {
+                scratch.truncate(start);
+                scratch.extend_from_slice(&rewritten);
+            }
             i32::try_from(scratch.len() - LENGTH_LEN)
                 .map_err(|_| "the response is longer than a frame can be".to_owned())
         });

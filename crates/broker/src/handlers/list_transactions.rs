@@ -1,13 +1,14 @@
 //! ListTransactions (KIP-664).
 
-use ottla_codec::StrBytes;
 use ottla_codec::messages::list_transactions_response::TransactionState;
 use ottla_codec::messages::{
     ListTransactionsRequest, ListTransactionsResponse, ProducerId, TransactionalId,
 };
+use ottla_codec::{ResponseError, StrBytes};
 use ottla_coordinator::transactions::Filter;
 
 use crate::context::RequestContext;
+use crate::re2;
 use crate::reply::Reply;
 
 /// The states that may be asked for; those that a transaction is never in here are known all the same.
@@ -27,6 +28,19 @@ pub(crate) fn handle(
     ctx: &RequestContext,
     request: ListTransactionsRequest,
 ) -> Reply<ListTransactionsResponse> {
+    let pattern = request.transactional_id_pattern.as_deref();
+    let pattern = match pattern.filter(|pattern| !pattern.is_empty()) {
+        None => None,
+        Some(pattern) => match re2::whole(pattern) {
+            Ok(pattern) => Some(pattern),
+            Err(_) => {
+                let error = ResponseError::InvalidRegularExpression;
+                return Reply::Now(
+                    ListTransactionsResponse::default().with_error_code(error.code()),
+                );
+            }
+        },
+    };
     let (known, unknown): (Vec<StrBytes>, Vec<StrBytes>) = request
         .state_filters
         .into_iter()
@@ -46,7 +60,11 @@ pub(crate) fn handle(
         match listed.await {
             Err(error) => response.with_error_code(error.code()),
             Ok(listed) => {
-                let states = listed.into_iter().map(|one| {
+                let listed = listed.into_iter().filter(|one| {
+                    let pattern = pattern.as_ref();
+                    pattern.is_none_or(|pattern| pattern.is_match(&one.transactional_id))
+                });
+                let states = listed.map(|one| {
                     TransactionState::default()
                         .with_transactional_id(TransactionalId(StrBytes::from_string(
                             one.transactional_id,

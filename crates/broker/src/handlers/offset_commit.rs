@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ottla_codec::ResponseError;
 use ottla_codec::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 use ottla_codec::messages::{OffsetCommitRequest, OffsetCommitResponse};
+use ottla_codec::{ResponseError, newer};
 use ottla_coordinator::groups::{
     OffsetCommitPartition, OffsetCommitRequest as Commit, OffsetResults, PartitionId,
 };
@@ -15,6 +15,9 @@ use ottla_storage::Topic;
 use crate::context::RequestContext;
 use crate::groups::fill_in;
 use crate::reply::Reply;
+
+/// From this version on topics are named by id alone.
+const FIRST_WITH_IDS: i16 = 10;
 
 /// Handles one request.
 pub(crate) fn handle(
@@ -43,22 +46,32 @@ pub(crate) fn handle(
     })
 }
 
-/// The answer with UNKNOWN_TOPIC_OR_PARTITION where that is so, and what is to be committed, in the request's order.
+/// The answer with UNKNOWN_TOPIC_OR_PARTITION or UNKNOWN_TOPIC_ID where that is so, and what is to be committed, in the request's order.
 fn existing_partitions(
     ctx: &RequestContext,
     request: &OffsetCommitRequest,
 ) -> (OffsetCommitResponse, Vec<OffsetCommitPartition>) {
     let topics = ctx.broker.store.topics();
     let mut commits = Vec::new();
+    let by_id = ctx.version >= FIRST_WITH_IDS;
     let answers = request.topics.iter().map(|t| {
-        let topic = topics.by_name(&t.name);
+        // Nil where there is a name.
+        let id = newer::topic_id(&t.unknown_tagged_fields);
+        let topic = match by_id {
+            true => topics.by_id(&id),
+            false => topics.by_name(&t.name),
+        };
+        let missing = match topic {
+            None if by_id => ResponseError::UnknownTopicId,
+            _ => ResponseError::UnknownTopicOrPartition,
+        };
         let partitions = t.partitions.iter().map(|p| {
             let answer =
                 OffsetCommitResponsePartition::default().with_partition_index(p.partition_index);
             let metadata = p.committed_metadata.as_deref();
             let place = (p.committed_offset, p.committed_leader_epoch);
             match commit_of(topic, p.partition_index, place, metadata) {
-                None => answer.with_error_code(ResponseError::UnknownTopicOrPartition.code()),
+                None => answer.with_error_code(missing.code()),
                 Some(commit) => {
                     commits.push(commit);
                     answer
@@ -67,6 +80,7 @@ fn existing_partitions(
         });
         OffsetCommitResponseTopic::default()
             .with_name(t.name.clone())
+            .with_topic_id(id)
             .with_partitions(partitions.collect())
     });
     let response = OffsetCommitResponse::default().with_topics(answers.collect());

@@ -8,7 +8,7 @@ use ottla_codec::messages::offset_fetch_response::{
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use ottla_codec::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse, TopicName};
-use ottla_codec::{ResponseError, StrBytes};
+use ottla_codec::{ResponseError, StrBytes, newer};
 use ottla_coordinator::groups::CommittedOffset;
 use ottla_storage::Topics;
 
@@ -16,6 +16,9 @@ use crate::context::RequestContext;
 use crate::dead_letters::watch::Reader;
 use crate::groups::Machine;
 use crate::reply::Reply;
+
+/// From this version on topics are named by id alone.
+const FIRST_WITH_IDS: i16 = 10;
 
 /// What to fetch of one group; `None` for all there is.
 type Wanted = (GroupId, Option<Vec<OffsetFetchRequestTopics>>);
@@ -43,7 +46,7 @@ pub(crate) fn handle(
         .read_positions(&ids, &members, &reader, |machine| {
             let groups = wanted
                 .into_iter()
-                .map(|w| fetch(machine, &topics, w, require_stable));
+                .map(|w| fetch(machine, &topics, version, w, require_stable));
             groups.collect::<Vec<_>>()
         });
     Reply::later(async move {
@@ -76,6 +79,7 @@ fn wanted(version: i16, request: OffsetFetchRequest) -> Vec<Wanted> {
 fn fetch(
     machine: &Machine,
     existing: &Topics,
+    version: i16,
     (group, topics): Wanted,
     require_stable: bool,
 ) -> OffsetFetchResponseGroup {
@@ -85,21 +89,31 @@ fn fetch(
         Some(topics) => topics
             .into_iter()
             .map(|t| {
+                let id = newer::topic_id(&t.unknown_tagged_fields);
+                let name = match version {
+                    ..FIRST_WITH_IDS => Some(t.name.to_string()),
+                    _ => existing.by_id(&id).map(|topic| topic.name.to_string()),
+                };
                 let partitions = t.partition_indexes.into_iter().map(|p| {
-                    if is_unstable(&t.name, p) {
+                    let Some(name) = &name else {
+                        let error = ResponseError::UnknownTopicId;
+                        return partition(p, None).with_error_code(error.code());
+                    };
+                    if is_unstable(name, p) {
                         return unstable(p);
                     }
                     let committed = machine
-                        .committed(&group, &t.name, p)
-                        .filter(|c| is_current(existing, &t.name, c));
+                        .committed(&group, name, p)
+                        .filter(|c| is_current(existing, name, c));
                     partition(p, committed)
                 });
                 OffsetFetchResponseTopics::default()
                     .with_partitions(partitions.collect())
                     .with_name(t.name)
+                    .with_topic_id(id)
             })
             .collect(),
-        None => all(machine, existing, &group, is_unstable),
+        None => all(machine, existing, version, &group, is_unstable),
     };
     OffsetFetchResponseGroup::default()
         .with_group_id(group)
@@ -109,6 +123,7 @@ fn fetch(
 fn all(
     machine: &Machine,
     existing: &Topics,
+    version: i16,
     group: &str,
     is_unstable: impl Fn(&str, i32) -> bool,
 ) -> Vec<OffsetFetchResponseTopics> {
@@ -124,11 +139,13 @@ fn all(
                 false => partition(*p, Some(c)),
             })
             .collect();
-        (!partitions.is_empty()).then(|| {
-            OffsetFetchResponseTopics::default()
-                .with_name(TopicName(StrBytes::from_string(topic.clone())))
-                .with_partitions(partitions)
-        })
+        let there = existing.by_name(topic)?;
+        let named = match version {
+            ..FIRST_WITH_IDS => OffsetFetchResponseTopics::default()
+                .with_name(TopicName(StrBytes::from_string(topic.clone()))),
+            _ => OffsetFetchResponseTopics::default().with_topic_id(there.id),
+        };
+        (!partitions.is_empty()).then(|| named.with_partitions(partitions))
     });
     topics.collect()
 }
@@ -195,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    fn found() -> OffsetFetchResponseGroup {
+    fn found(version: i16) -> OffsetFetchResponseGroup {
         let committed = CommittedOffset {
             offset: 42,
             leader_epoch: 3,
@@ -204,9 +221,12 @@ mod tests {
             expire_ms: None,
             topic_id: [1; 16],
         };
-        let topic = OffsetFetchResponseTopics::default()
-            .with_name(TopicName(StrBytes::from_static_str("t")))
-            .with_partitions(vec![partition(0, Some(&committed)), partition(1, None)]);
+        let partitions = vec![partition(0, Some(&committed)), partition(1, None)];
+        let topic = OffsetFetchResponseTopics::default().with_partitions(partitions);
+        let topic = match version {
+            ..FIRST_WITH_IDS => topic.with_name(TopicName(StrBytes::from_static_str("t"))),
+            _ => topic.with_topic_id(uuid::Uuid::from_u128(1)),
+        };
         OffsetFetchResponseGroup::default()
             .with_group_id(GroupId(StrBytes::from_static_str("g")))
             .with_topics(vec![topic])
@@ -215,7 +235,7 @@ mod tests {
     #[test]
     fn offsets_can_be_encoded_in_every_version() {
         for version in Api::OffsetFetch.versions() {
-            let response = response(version, vec![found()]);
+            let response = response(version, vec![found(version)]);
             let offsets: Vec<i64> = match version {
                 0..8 => {
                     let partitions = &response.topics[0].partitions;

@@ -8,11 +8,15 @@ use ottla_codec::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
 };
 use ottla_codec::messages::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};
+use ottla_codec::newer::{self, NewerField};
 use ottla_storage::Commit;
 
 use crate::context::RequestContext;
 use crate::reply::Reply;
 use crate::transactions::append_marker;
+
+/// From this `transaction.version` on markers have an epoch of their own (KIP-890).
+const BUMPING: u8 = 2;
 
 /// Handles one request.
 pub(crate) fn handle(
@@ -46,6 +50,11 @@ fn write(
         true => Outcome::Commit,
         false => Outcome::Abort,
     };
+    let version = newer::get(
+        &marker.unknown_tagged_fields,
+        NewerField::TransactionVersion,
+    );
+    let bumps = version.is_some_and(|version| version.first().is_some_and(|v| *v >= BUMPING));
     let topics = marker.topics.iter().map(|topic| {
         let found = ctx.broker.store.topics().by_name(&topic.name).cloned();
         let partitions = topic.partition_indexes.iter().map(|index| {
@@ -56,12 +65,8 @@ fn write(
                 .ok_or(ResponseError::UnknownTopicOrPartition)
                 .and_then(|partition| {
                     let producer = (marker.producer_id.0, marker.producer_epoch);
-                    append_marker(
-                        &partition,
-                        producer,
-                        outcome,
-                        ctx.broker.clock.now().wall_ms,
-                    )
+                    let now_ms = ctx.broker.clock.now().wall_ms;
+                    append_marker(&partition, producer, outcome, bumps, now_ms)
                 });
             let code = match written {
                 Ok(commit) => {

@@ -128,7 +128,8 @@ fn marker(producer: (i64, i16), outcome: Outcome, now_ms: i64) -> (BytesMut, Bat
     (batch, header)
 }
 
-/// Ends what a producer (id and epoch) has open in one partition, whatever its coordinator knows.
+/// Ends what a producer (id and epoch) has open in one partition, whatever its coordinator knows. With `bumps` the epoch must be a
+/// later one than that of the records: a marker that comes twice must not end the next transaction (KIP-1228).
 ///
 /// # Errors
 /// INVALID_PRODUCER_EPOCH for an epoch that is over.
@@ -136,11 +137,16 @@ pub(crate) fn append_marker(
     partition: &Partition,
     producer: (i64, i16),
     outcome: Outcome,
+    bumps: bool,
     now_ms: i64,
 ) -> Result<Commit, ResponseError> {
     let last = partition.active_producers();
     let last = last.iter().find(|p| p.producer_id == producer.0);
-    if last.is_some_and(|p| p.epoch > producer.1) {
+    let is_over = last.is_some_and(|last| {
+        let is_open = last.transaction_start >= 0 && last.epoch != i16::MAX;
+        last.epoch > producer.1 || bumps && is_open && last.epoch == producer.1
+    });
+    if is_over {
         return Err(ResponseError::InvalidProducerEpoch);
     }
     let (batch, header) = marker(producer, outcome, now_ms);

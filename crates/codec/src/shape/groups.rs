@@ -1,6 +1,7 @@
 //! Requests about groups and their offsets.
 
-use super::{BOOL, Field, INT8, INT32, INT64, Kind, Shape, field};
+use super::newer::NewerField;
+use super::{BOOL, Field, INT8, INT32, INT64, Kind, Shape, UUID, field};
 
 const OFFSET_COMMIT_REQUEST_PARTITION: &[Field] = &[
     field("partition_index", INT32),
@@ -10,7 +11,8 @@ const OFFSET_COMMIT_REQUEST_PARTITION: &[Field] = &[
     field("committed_metadata", Kind::String).nullable(0),
 ];
 const OFFSET_COMMIT_REQUEST_TOPIC: &[Field] = &[
-    field("name", Kind::String),
+    field("name", Kind::String).until(9),
+    field("topic_id", UUID).since(10).newer(NewerField::TopicId),
     field(
         "partitions",
         Kind::Array(&Kind::Struct(OFFSET_COMMIT_REQUEST_PARTITION)),
@@ -38,7 +40,8 @@ const OFFSET_FETCH_REQUEST_TOPIC: &[Field] = &[
     field("partition_indexes", Kind::Array(&INT32)).until(7),
 ];
 const OFFSET_FETCH_REQUEST_TOPICS: &[Field] = &[
-    field("name", Kind::String).since(8),
+    field("name", Kind::String).since(8).until(9),
+    field("topic_id", UUID).since(10).newer(NewerField::TopicId),
     field("partition_indexes", Kind::Array(&INT32)).since(8),
 ];
 const OFFSET_FETCH_REQUEST_GROUP: &[Field] = &[

@@ -71,6 +71,7 @@ mod cluster;
 mod groups;
 mod logs;
 mod members;
+pub mod newer;
 mod replicas;
 mod telemetry;
 mod transactions;
@@ -78,6 +79,7 @@ mod transactions;
 use crate::api::Api;
 use crate::budget::Budget;
 use crate::wire::{Reader, WireError};
+use newer::NewerField;
 
 /// A message's fields, and the first version that is flexible (KIP-482): compact lengths and tagged fields.
 #[derive(Debug)]
@@ -95,6 +97,8 @@ struct Field {
     until: i16,
     nullable_since: i16,
     tag: Option<u32>,
+    /// `kafka-protocol` does not have it.
+    newer: Option<NewerField>,
 }
 
 /// What a field holds.
@@ -125,6 +129,7 @@ const fn field(name: &'static str, kind: Kind) -> Field {
         until: i16::MAX,
         nullable_since: i16::MAX,
         tag: None,
+        newer: None,
     }
 }
 
@@ -146,6 +151,11 @@ impl Field {
 
     const fn tagged(mut self, tag: u32) -> Field {
         self.tag = Some(tag);
+        self
+    }
+
+    const fn newer(mut self, field: NewerField) -> Field {
+        self.newer = Some(field);
         self
     }
 
@@ -273,6 +283,9 @@ fn hold(shape: &'static Shape, version: i16, body: &[u8], budget: Budget) -> Res
     Ok(walk.reader.remaining())
 }
 
+/// A map's first entry allocates a node for several.
+const MAP_NODE: usize = 400;
+
 /// A walk over one body.
 struct Walk<'a> {
     reader: Reader<'a>,
@@ -286,6 +299,9 @@ impl Walk<'_> {
         for field in fields {
             if field.tag.is_none() && field.exists_in(self.version) {
                 self.field(field).map_err(|p| p.within(field.name))?;
+                if field.newer.is_some() {
+                    self.charge(MAP_NODE)?;
+                }
             }
         }
         if self.flexible {
@@ -362,8 +378,6 @@ impl Walk<'_> {
     }
 
     fn tagged_fields(&mut self, known: &'static [Field]) -> Result<(), Problem> {
-        /// A map's first entry allocates a node for several.
-        const MAP_NODE: usize = 400;
         const MAP_ENTRY: usize = 80;
         let count = self.reader.uvarint()?;
         let mut map_is_empty = true;
@@ -394,6 +408,35 @@ impl Walk<'_> {
 
     fn charge(&mut self, bytes: usize) -> Result<(), Problem> {
         self.budget.charge(bytes).map_err(Problem::new)
+    }
+}
+
+/// A request's body of version `from` as one of version `to`; `None` if they are the same.
+pub(crate) fn rewrite_request(
+    api: Api,
+    from: i16,
+    to: i16,
+    body: &[u8],
+) -> Result<Option<Vec<u8>>, String> {
+    rewrite(shape(api), from, to, body)
+}
+
+/// The same for an answer's.
+pub(crate) fn rewrite_answer(
+    api: Api,
+    from: i16,
+    to: i16,
+    body: &[u8],
+) -> Result<Option<Vec<u8>>, String> {
+    rewrite(answers::shape(api), from, to, body)
+}
+
+fn rewrite(shape: &Shape, from: i16, to: i16, body: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    match newer::differ(shape, from, to) {
+        false => Ok(None),
+        true => newer::rewrite(shape, from, to, body)
+            .map(Some)
+            .map_err(|error| error.to_string()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Requests about transactions.
 
-use super::{BOOL, Field, INT16, INT32, INT64, Kind, Shape, field};
+use super::newer::NewerField;
+use super::{BOOL, Field, INT8, INT16, INT32, INT64, Kind, Shape, field};
 
 const ADD_PARTITIONS_TO_TXN_ADD_PARTITIONS_TO_TXN_TOPIC: &[Field] = &[
     field("name", Kind::String),
@@ -72,6 +73,9 @@ const WRITE_TXN_MARKERS_WRITABLE_TXN_MARKER: &[Field] = &[
         Kind::Array(&Kind::Struct(WRITE_TXN_MARKERS_WRITABLE_TXN_MARKER_TOPIC)),
     ),
     field("coordinator_epoch", INT32),
+    field("transaction_version", INT8)
+        .since(2)
+        .newer(NewerField::TransactionVersion),
 ];
 pub(super) const WRITE_TXN_MARKERS: Shape = Shape {
     flexible_since: 1,
@@ -136,5 +140,8 @@ pub(super) const LIST_TRANSACTIONS: Shape = Shape {
         field("state_filters", Kind::Array(&Kind::String)),
         field("producer_id_filters", Kind::Array(&INT64)),
         field("duration_filter", INT64).since(1),
+        field("transactional_id_pattern", Kind::String)
+            .since(2)
+            .nullable(2),
     ],
 };

@@ -12,12 +12,58 @@ use kafka_protocol::messages::{
     OffsetFetchRequest,
 };
 
+use ottla_codec::newer;
+
 use super::groups::one_member;
-use crate::parity::both::Both;
+use crate::parity::both::{Both, Side};
 use crate::parity::words::{group_id, s, topic_name};
+
+/// From this version on topics are named by their id.
+const FIRST_WITH_IDS: i16 = 10;
 
 /// A commit as tools make it: no member, no generation.
 fn commit(group: &str, topic: &str, partition: i32, offset: i64) -> OffsetCommitRequest {
+    commit_to(topic_of_name(topic), group, partition, offset)
+}
+
+fn topic_of_name(topic: &str) -> OffsetCommitRequestTopic {
+    OffsetCommitRequestTopic::default().with_name(topic_name(topic))
+}
+
+/// The same in a version that names the topic by its id.
+fn commit_by_id(
+    side: &Side,
+    group: &str,
+    topic: &str,
+    partition: i32,
+    offset: i64,
+) -> OffsetCommitRequest {
+    let mut named = OffsetCommitRequestTopic::default();
+    newer::set_topic_id(&mut named.unknown_tagged_fields, side.topic_id(topic));
+    commit_to(named, group, partition, offset)
+}
+
+/// As `version` has it.
+fn commit_in(
+    side: &Side,
+    version: i16,
+    group: &str,
+    topic: &str,
+    partition: i32,
+    offset: i64,
+) -> OffsetCommitRequest {
+    match version {
+        ..FIRST_WITH_IDS => commit(group, topic, partition, offset),
+        _ => commit_by_id(side, group, topic, partition, offset),
+    }
+}
+
+fn commit_to(
+    topic: OffsetCommitRequestTopic,
+    group: &str,
+    partition: i32,
+    offset: i64,
+) -> OffsetCommitRequest {
     let partition = OffsetCommitRequestPartition::default()
         .with_partition_index(partition)
         .with_committed_offset(offset)
@@ -25,15 +71,22 @@ fn commit(group: &str, topic: &str, partition: i32, offset: i64) -> OffsetCommit
     OffsetCommitRequest::default()
         .with_group_id(group_id(group))
         .with_generation_id_or_member_epoch(-1)
-        .with_topics(vec![
-            OffsetCommitRequestTopic::default()
-                .with_name(topic_name(topic))
-                .with_partitions(vec![partition]),
-        ])
+        .with_topics(vec![topic.with_partitions(vec![partition])])
 }
 
 /// `partitions: None` asks for everything (from version 2 on).
-fn fetch(v: i16, group: &str, topic: &str, partitions: Option<&[i32]>) -> OffsetFetchRequest {
+fn fetch(
+    side: &Side,
+    v: i16,
+    group: &str,
+    topic: &str,
+    partitions: Option<&[i32]>,
+) -> OffsetFetchRequest {
+    let mut named = OffsetFetchRequestTopics::default();
+    match v {
+        ..FIRST_WITH_IDS => named.name = topic_name(topic),
+        _ => newer::set_topic_id(&mut named.unknown_tagged_fields, side.topic_id(topic)),
+    }
     match v {
         ..8 => OffsetFetchRequest::default()
             .with_group_id(group_id(group))
@@ -49,13 +102,10 @@ fn fetch(v: i16, group: &str, topic: &str, partitions: Option<&[i32]>) -> Offset
                 .with_group_id(group_id(group))
                 .with_member_id(None)
                 .with_member_epoch(-1)
-                .with_topics(partitions.map(|partitions| {
-                    vec![
-                        OffsetFetchRequestTopics::default()
-                            .with_name(topic_name(topic))
-                            .with_partition_indexes(partitions.to_vec()),
-                    ]
-                })),
+                .with_topics(
+                    partitions
+                        .map(|partitions| vec![named.with_partition_indexes(partitions.to_vec())]),
+                ),
         ]),
     }
 }
@@ -65,23 +115,25 @@ pub async fn commits(both: &mut Both) -> anyhow::Result<()> {
     let missing = both.name("missing");
     let group = both.name("g");
     for v in both.versions::<OffsetFetchRequest>() {
-        both.call::<OffsetFetchRequest>("before any commit", v, |_| {
-            fetch(v, &group, &topic, Some(&[0, 1]))
+        both.call::<OffsetFetchRequest>("before any commit", v, |side| {
+            fetch(side, v, &group, &topic, Some(&[0, 1]))
         })
         .await;
     }
     for v in both.versions::<OffsetCommitRequest>() {
         let offset = 10 * i64::from(v);
-        both.call::<OffsetCommitRequest>("commit", v, |_| commit(&group, &topic, 0, offset))
-            .await;
+        both.call::<OffsetCommitRequest>("commit", v, |side| {
+            commit_in(side, v, &group, &topic, 0, offset)
+        })
+        .await;
         for v in both.versions::<OffsetFetchRequest>() {
-            both.call::<OffsetFetchRequest>("fetch", v, |_| {
-                fetch(v, &group, &topic, Some(&[0, 1, 7]))
+            both.call::<OffsetFetchRequest>("fetch", v, |side| {
+                fetch(side, v, &group, &topic, Some(&[0, 1, 7]))
             })
             .await;
         }
-        both.call::<OffsetCommitRequest>("null metadata", v, |_| {
-            let mut request = commit(&group, &topic, 1, 1);
+        both.call::<OffsetCommitRequest>("null metadata", v, |side| {
+            let mut request = commit_in(side, v, &group, &topic, 1, 1);
             request.topics[0].partitions[0].committed_metadata = None;
             if v >= 6 {
                 request.topics[0].partitions[0].committed_leader_epoch = 0;
@@ -92,29 +144,31 @@ pub async fn commits(both: &mut Both) -> anyhow::Result<()> {
     }
     for v in both.versions::<OffsetFetchRequest>() {
         if v >= 2 {
-            both.call::<OffsetFetchRequest>("everything", v, |_| fetch(v, &group, &topic, None))
-                .await;
-            both.call::<OffsetFetchRequest>("everything of an unknown group", v, |_| {
-                fetch(v, &missing, &topic, None)
+            both.call::<OffsetFetchRequest>("everything", v, |side| {
+                fetch(side, v, &group, &topic, None)
+            })
+            .await;
+            both.call::<OffsetFetchRequest>("everything of an unknown group", v, |side| {
+                fetch(side, v, &missing, &topic, None)
             })
             .await;
         }
         if v >= 7 {
-            both.call::<OffsetFetchRequest>("stable", v, |_| {
-                fetch(v, &group, &topic, Some(&[0])).with_require_stable(true)
+            both.call::<OffsetFetchRequest>("stable", v, |side| {
+                fetch(side, v, &group, &topic, Some(&[0])).with_require_stable(true)
             })
             .await;
         }
-        both.call::<OffsetFetchRequest>("an unknown topic", v, |_| {
-            fetch(v, &group, &missing, Some(&[0]))
+        both.call::<OffsetFetchRequest>("an unknown topic", v, |side| {
+            fetch(side, v, &group, &missing, Some(&[0]))
         })
         .await;
-        both.call::<OffsetFetchRequest>("no partitions", v, |_| {
-            fetch(v, &group, &topic, Some(&[]))
+        both.call::<OffsetFetchRequest>("no partitions", v, |side| {
+            fetch(side, v, &group, &topic, Some(&[]))
         })
         .await;
-        both.call::<OffsetFetchRequest>("a group without a name", v, |_| {
-            fetch(v, "", &topic, Some(&[0]))
+        both.call::<OffsetFetchRequest>("a group without a name", v, |side| {
+            fetch(side, v, "", &topic, Some(&[0]))
         })
         .await;
     }
@@ -129,17 +183,17 @@ pub async fn refused_commits(both: &mut Both) -> anyhow::Result<()> {
     let topic = both.topic("t", 1, &[]).await?;
     let missing = both.name("missing");
     let group = both.name("g");
-    both.call_in_each_version::<OffsetCommitRequest>("unknown topic", |_, _| {
-        commit(&group, &missing, 0, 1)
+    both.call_in_each_version::<OffsetCommitRequest>("unknown topic", |side, v| {
+        commit_in(side, v, &group, &missing, 0, 1)
     })
     .await;
-    both.call_in_each_version::<OffsetCommitRequest>("unknown partition", |_, _| {
-        commit(&group, &topic, 5, 1)
+    both.call_in_each_version::<OffsetCommitRequest>("unknown partition", |side, v| {
+        commit_in(side, v, &group, &topic, 5, 1)
     })
     .await;
     for size in [4096, 4097] {
-        both.call_in_each_version::<OffsetCommitRequest>("much metadata", |_, _| {
-            let mut request = commit(&group, &topic, 0, 1);
+        both.call_in_each_version::<OffsetCommitRequest>("much metadata", |side, v| {
+            let mut request = commit_in(side, v, &group, &topic, 0, 1);
             request.topics[0].partitions[0].committed_metadata = Some(s("m".repeat(size)));
             request
         })
@@ -151,24 +205,24 @@ pub async fn refused_commits(both: &mut Both) -> anyhow::Result<()> {
         ("a member without a generation", -1, "nobody"),
     ] {
         for group in [&group, &missing] {
-            both.call_in_each_version::<OffsetCommitRequest>(step, |_, _| {
-                commit(group, &topic, 0, 1)
+            both.call_in_each_version::<OffsetCommitRequest>(step, |side, v| {
+                commit_in(side, v, group, &topic, 0, 1)
                     .with_generation_id_or_member_epoch(generation)
                     .with_member_id(s(member))
             })
             .await;
         }
     }
-    both.call_in_each_version::<OffsetCommitRequest>("a group without a name", |_, _| {
-        commit("", &topic, 0, 1)
+    both.call_in_each_version::<OffsetCommitRequest>("a group without a name", |side, v| {
+        commit_in(side, v, "", &topic, 0, 1)
     })
     .await;
-    both.call_in_each_version::<OffsetCommitRequest>("a negative offset", |_, _| {
-        commit(&group, &topic, 0, -1)
+    both.call_in_each_version::<OffsetCommitRequest>("a negative offset", |side, v| {
+        commit_in(side, v, &group, &topic, 0, -1)
     })
     .await;
-    both.call_in_each_version::<OffsetCommitRequest>("no topics", |_, _| {
-        commit(&group, &topic, 0, 1).with_topics(vec![])
+    both.call_in_each_version::<OffsetCommitRequest>("no topics", |side, v| {
+        commit_in(side, v, &group, &topic, 0, 1).with_topics(vec![])
     })
     .await;
     Ok(())
@@ -208,8 +262,10 @@ pub async fn deletion(both: &mut Both) -> anyhow::Result<()> {
     }
     both.call::<OffsetDeleteRequest>("a group without a name", 0, |_| delete("", &topic, &[0]))
         .await;
-    both.call::<OffsetFetchRequest>("what is left", 9, |_| fetch(9, &group, &topic, None))
-        .await;
+    both.call::<OffsetFetchRequest>("what is left", 9, |side| {
+        fetch(side, 9, &group, &topic, None)
+    })
+    .await;
     for v in both.versions::<DeleteGroupsRequest>() {
         both.call::<OffsetCommitRequest>("commit", 9, |_| commit(&group, &topic, 0, 5))
             .await;
@@ -219,8 +275,10 @@ pub async fn deletion(both: &mut Both) -> anyhow::Result<()> {
             })
             .await;
         }
-        both.call::<OffsetFetchRequest>("nothing is left", 9, |_| fetch(9, &group, &topic, None))
-            .await;
+        both.call::<OffsetFetchRequest>("nothing is left", 9, |side| {
+            fetch(side, 9, &group, &topic, None)
+        })
+        .await;
     }
     Ok(())
 }
@@ -238,7 +296,7 @@ pub async fn members(both: &mut Both) -> anyhow::Result<()> {
         ] {
             both.call::<OffsetCommitRequest>(step, v, |side| {
                 let member = member.map_or_else(|| side.note("a"), str::to_owned);
-                commit(&group, &topic, 0, 3)
+                commit_in(side, v, &group, &topic, 0, 3)
                     .with_generation_id_or_member_epoch(generation)
                     .with_member_id(s(member))
             })
@@ -246,7 +304,7 @@ pub async fn members(both: &mut Both) -> anyhow::Result<()> {
         }
         if v >= 7 {
             both.call::<OffsetCommitRequest>("an unknown instance", v, |side| {
-                commit(&group, &topic, 0, 3)
+                commit_in(side, v, &group, &topic, 0, 3)
                     .with_generation_id_or_member_epoch(1)
                     .with_member_id(s(side.note("a")))
                     .with_group_instance_id(Some(s("nobody")))
@@ -264,7 +322,7 @@ pub async fn members(both: &mut Both) -> anyhow::Result<()> {
             ("fetch as nobody", Some("nobody"), 1),
         ] {
             both.call::<OffsetFetchRequest>(step, v, |side| {
-                let mut request = fetch(v, &group, &topic, Some(&[0]));
+                let mut request = fetch(side, v, &group, &topic, Some(&[0]));
                 let member = member.map_or_else(|| side.note("a"), str::to_owned);
                 request.groups[0].member_id = Some(s(member));
                 request.groups[0].member_epoch = epoch;

@@ -19,29 +19,32 @@ use kafka_protocol::messages::{
     ProduceRequest, ProducerId, TransactionalId, TxnOffsetCommitRequest, WriteTxnMarkersRequest,
 };
 
+use bytes::Bytes;
+use ottla_codec::newer::{self, NewerField};
+
 use crate::parity::batch::Batch;
 use crate::parity::both::{Both, Side};
 use crate::parity::words::{fetch, group_id, list_offsets, produce, s, topic_name};
 
 /// The first versions in which a partition or group joins by its first batch or commit, and an end bumps the epoch (KIP-890).
-const JOINING_PRODUCE: i16 = 12;
-const JOINING_COMMIT: i16 = 5;
-const BUMPING_END: i16 = 5;
+pub(super) const JOINING_PRODUCE: i16 = 12;
+pub(super) const JOINING_COMMIT: i16 = 5;
+pub(super) const BUMPING_END: i16 = 5;
 /// Records of long ago, and markers of now, in one segment.
-const KEPT_TOGETHER: &[(&str, &str)] = &[
+pub(super) const KEPT_TOGETHER: &[(&str, &str)] = &[
     ("retention.ms", "-1"),
     ("segment.ms", "9223372036854775807"),
 ];
 
-fn id(name: &str) -> TransactionalId {
+pub(super) fn id(name: &str) -> TransactionalId {
     TransactionalId(s(name))
 }
 
-fn producer_id(side: &Side) -> ProducerId {
+pub(super) fn producer_id(side: &Side) -> ProducerId {
     ProducerId(side.number("producer id"))
 }
 
-fn init(name: &str, timeout_ms: i32) -> InitProducerIdRequest {
+pub(super) fn init(name: &str, timeout_ms: i32) -> InitProducerIdRequest {
     InitProducerIdRequest::default()
         .with_transactional_id(Some(id(name)))
         .with_transaction_timeout_ms(timeout_ms)
@@ -51,7 +54,7 @@ fn init(name: &str, timeout_ms: i32) -> InitProducerIdRequest {
 
 /// A producer, and its transactional id. Kafka makes its log of transactions for the first and then loads it, part by part: an id for
 /// which it is not ready is left to it.
-async fn start(both: &mut Both) -> anyhow::Result<String> {
+pub(super) async fn start(both: &mut Both) -> anyhow::Result<String> {
     let started = Instant::now();
     let findings = both.findings.len();
     loop {
@@ -84,7 +87,7 @@ async fn start(both: &mut Both) -> anyhow::Result<String> {
     }
 }
 
-fn add(
+pub(super) fn add(
     side: &Side,
     version: i16,
     name: &str,
@@ -112,7 +115,13 @@ fn add(
     }
 }
 
-fn batch(side: &Side, version: i16, name: &str, topic: &str, sequence: i32) -> ProduceRequest {
+pub(super) fn batch(
+    side: &Side,
+    version: i16,
+    name: &str,
+    topic: &str,
+    sequence: i32,
+) -> ProduceRequest {
     let batch = Batch::of(&["v"]).with(|b| {
         b.producer_id = side.number("producer id");
         b.producer_epoch = side.number("epoch");
@@ -122,7 +131,7 @@ fn batch(side: &Side, version: i16, name: &str, topic: &str, sequence: i32) -> P
     produce(side, version, topic, 0, batch.build()).with_transactional_id(Some(id(name)))
 }
 
-fn end(side: &Side, name: &str, committed: bool) -> EndTxnRequest {
+pub(super) fn end(side: &Side, name: &str, committed: bool) -> EndTxnRequest {
     EndTxnRequest::default()
         .with_transactional_id(id(name))
         .with_producer_id(producer_id(side))
@@ -131,7 +140,7 @@ fn end(side: &Side, name: &str, committed: bool) -> EndTxnRequest {
 }
 
 /// What readers see, once Kafka has written its markers.
-async fn read(both: &mut Both, step: &str, topic: &str) {
+pub(super) async fn read(both: &mut Both, step: &str, topic: &str) {
     let version = both.latest::<FetchRequest>();
     for isolation in [0, 1] {
         both.eventually::<ListOffsetsRequest>(step, 5, |_| {
@@ -299,7 +308,7 @@ pub async fn refusals(both: &mut Both) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn add_group(side: &Side, name: &str, group: &str) -> AddOffsetsToTxnRequest {
+pub(super) fn add_group(side: &Side, name: &str, group: &str) -> AddOffsetsToTxnRequest {
     AddOffsetsToTxnRequest::default()
         .with_transactional_id(id(name))
         .with_producer_id(producer_id(side))
@@ -307,7 +316,7 @@ fn add_group(side: &Side, name: &str, group: &str) -> AddOffsetsToTxnRequest {
         .with_group_id(group_id(group))
 }
 
-fn commit(
+pub(super) fn commit(
     side: &Side,
     name: &str,
     group: &str,
@@ -472,6 +481,8 @@ pub async fn descriptions(both: &mut Both) -> anyhow::Result<()> {
         .await;
     both.eventually::<DescribeTransactionsRequest>("when it has ended", 0, describe)
         .await;
+    both.eventually::<DescribeProducersRequest>("when it has ended", 0, producers)
+        .await;
     Ok(())
 }
 
@@ -515,6 +526,24 @@ pub async fn markers(both: &mut Both) -> anyhow::Result<()> {
         })
         .await;
         read(both, "while it is open", &topic).await;
+        for transaction_version in [0, 1, 2] {
+            both.call_in_each_version::<WriteTxnMarkersRequest>(
+                "a marker of the transaction's own epoch",
+                |side, version| {
+                    let mut request = write(side, side.number("epoch"), commit);
+                    if version >= 2 && transaction_version == 2 {
+                        let bytes = Bytes::copy_from_slice(&[transaction_version]);
+                        let tagged = &mut request.markers[0].unknown_tagged_fields;
+                        newer::set(tagged, NewerField::TransactionVersion, bytes);
+                    } else {
+                        request.markers[0].producer_epoch -= 1;
+                    }
+                    request
+                },
+            )
+            .await;
+        }
+        read(both, "while it is open yet", &topic).await;
         both.call_in_each_version::<WriteTxnMarkersRequest>("a marker", |side, _| {
             write(side, side.number("epoch"), commit)
         })

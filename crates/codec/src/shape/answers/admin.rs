@@ -1,5 +1,6 @@
 //! Answers to requests that administer topics and configs.
 
+use super::super::newer::NewerField;
 use super::super::{BOOL, Field, INT8, INT16, INT32, INT64, Kind, Shape, UUID, field};
 
 const CREATE_TOPICS_CREATABLE_TOPIC_CONFIGS: &[Field] = &[
@@ -132,6 +133,9 @@ const DESCRIBE_LOG_DIRS_RESULT: &[Field] = &[
     ),
     field("total_bytes", INT64).since(4),
     field("usable_bytes", INT64).since(4),
+    field("is_cordoned", BOOL)
+        .since(5)
+        .newer(NewerField::IsCordoned),
 ];
 pub(super) const DESCRIBE_LOG_DIRS: Shape = Shape {
     flexible_since: 2,

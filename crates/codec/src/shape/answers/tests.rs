@@ -4,24 +4,34 @@ use bytes::Bytes;
 use kafka_protocol::protocol::{Decodable, Encodable, Request};
 use proptest::prelude::*;
 
-use super::super::tests::{Writer, again};
+use super::super::tests::Writer;
 use super::super::{Field, Kind, check_answer};
-use crate::answer::versions;
+use crate::answer::{self, versions};
 use crate::api::{Api, ForRequest};
+use crate::header::response_header_version;
+use crate::response::{Chunk, encode};
 
-/// What `kafka-protocol` writes after reading `body`.
+/// What is written after reading `body`.
 fn written_again(api: Api, version: i16, body: &[u8]) -> Vec<u8> {
-    struct Again<'a>(i16, &'a [u8]);
+    struct Again<'a>(Api, i16, &'a [u8]);
     impl ForRequest for Again<'_> {
         type Output = Vec<u8>;
         fn run<R: Request>(self) -> Vec<u8>
         where
             R::Response: Decodable + Encodable,
         {
-            again::<R::Response>(self.0, self.1)
+            let body = Bytes::copy_from_slice(self.2);
+            let message = answer::decode::<R>(self.1, body).unwrap();
+            let mut scratch = bytes::BytesMut::new();
+            let encoded = encode::<(), _>(&mut scratch, self.0, self.1, 0, &message).unwrap();
+            let header = 8 + usize::from(response_header_version(self.0, self.1) > 0);
+            match &encoded.chunks[..] {
+                [Chunk::Bytes(bytes)] => bytes[header..].to_vec(),
+                other => panic!("{other:?}"),
+            }
         }
     }
-    api.with_request(Again(api.coded_as(version), body))
+    api.with_request(Again(api, version, body))
 }
 
 fn all() -> impl Iterator<Item = (Api, i16)> {
