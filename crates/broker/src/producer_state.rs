@@ -111,8 +111,9 @@ impl PartitionState for Producers {
         self.producers.log_starts_at(log_start);
     }
 
-    fn has_open_transaction(&self, producer_id: i64) -> bool {
+    fn has_open_transaction(&self, producer_id: i64, epoch: i16) -> bool {
         self.producers.transactions().is_open(producer_id)
+            && self.producers.window().epoch(producer_id) == Some(epoch)
     }
 
     fn first_undecided(&self) -> Option<i64> {

@@ -73,7 +73,7 @@ pub trait PartitionState: Send + Sync {
     /// Records below `log_start` are gone for good. Told when segments go, and when a partition is loaded.
     fn log_starts_at(&mut self, _log_start: i64) {}
     /// Whether a transaction of `producer_id` is open.
-    fn has_open_transaction(&self, _producer_id: i64) -> bool {
+    fn has_open_transaction(&self, _producer_id: i64, _epoch: i16) -> bool {
         false
     }
     /// The first offset of the first transaction that is open, or whose marker is not known to be durable.

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 const KAFKA_SETTINGS: &[&str] = &[
     "num.network.threads=2",
     "num.io.threads=2",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms=200",
     // Kafka takes clients' metrics only if it has a plug-in for them. This one is in tests/java.
     "metric.reporters=ottla.TelemetryReceiver",
 ];
@@ -21,6 +22,10 @@ const KAFKA_SETTINGS: &[&str] = &[
 const OTTLA_SETTINGS: &[(&str, &str)] = &[
     ("listeners", "PLAINTEXT://127.0.0.1:0"),
     ("node.id", "1"),
+    (
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms",
+        "200",
+    ),
     ("group.initial.rebalance.delay.ms", "0"),
 ];
 

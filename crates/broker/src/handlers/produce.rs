@@ -164,13 +164,16 @@ impl Appends<'_> {
             ));
         }
         let rules = broker.topics.config(topic);
-        let append = AppendContext::at(self.now_ms);
+        let mut append = AppendContext::at(self.now_ms);
         produce_check::check(self.ctx.version, &records, &rules, self.now_ms)
             .and_then(|header| {
                 // Later batches of a transaction meet a partition that knows of it.
-                if header.is_transactional() && !partition.has_open_transaction(header.producer_id)
-                {
-                    return self.append_first(topic, &partition, records, header);
+                let (id, epoch) = (header.producer_id, header.producer_epoch);
+                if header.is_transactional() && !partition.has_open_transaction(id, epoch) {
+                    if self.is_verified() {
+                        return self.append_first(topic, &partition, records, header);
+                    }
+                    append.begins_transaction = true;
                 }
                 partition
                     .append(records, &[header], append)
@@ -181,6 +184,18 @@ impl Appends<'_> {
 }
 
 impl Appends<'_> {
+    /// Whether the coordinator is asked about a transaction's first batch in a partition. Without it one may come to be that no
+    /// coordinator knows and nothing will end (KIP-890).
+    fn is_verified(&self) -> bool {
+        self.ctx.version >= FIRST_THAT_JOINS
+            || self
+                .ctx
+                .broker
+                .settings
+                .current()
+                .transaction_partition_verification_enable
+    }
+
     /// The first batch of a transaction in a partition: its coordinator is asked.
     fn append_first(
         &self,
@@ -212,6 +227,10 @@ impl Appends<'_> {
             },
         };
         let joins = version >= FIRST_THAT_JOINS;
+        if joins && begins_amid_nothing(partition, &header) {
+            let error = ResponseError::OutOfOrderSequenceNumber;
+            return Err(Refusal::new(error, error.to_string()).into());
+        }
         let groups = &self.ctx.broker.groups;
         let appended = groups.append_first_in_transaction(&asking, id, joins, append);
         appended.map_err(|e| match e {
@@ -223,6 +242,16 @@ impl Appends<'_> {
             e => Refusal::new(errors::append(&e), e.to_string()).into(),
         })
     }
+}
+
+/// Whether a producer that the partition does not know begins with another sequence than 0. One that joins by its first batch has
+/// an epoch for each transaction, so something was lost before it (KIP-890).
+fn begins_amid_nothing(partition: &Partition, header: &BatchHeader) -> bool {
+    let is_known = || {
+        let known = partition.active_producers();
+        known.iter().any(|p| p.producer_id == header.producer_id)
+    };
+    header.base_sequence != 0 && !is_known()
 }
 
 fn accepted(index: i32, appended: &Appended) -> PartitionProduceResponse {

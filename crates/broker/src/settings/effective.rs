@@ -53,6 +53,8 @@ pub struct Effective {
     pub compaction: CompactionConfig,
     /// The longest that a transaction may be open.
     pub transaction_max_timeout_ms: i32,
+    /// Whether a partition that an older client has not added to its transaction refuses its batches.
+    pub transaction_partition_verification_enable: bool,
     /// After how long a transactional id that nothing happened to is forgotten.
     pub transactional_id_expiration_ms: i64,
     /// How often expired transactional ids are looked for.
@@ -109,6 +111,8 @@ impl Effective {
             producer_id_expiration_ms: layers.get("producer.id.expiration.ms"),
             compaction: compaction(layers),
             transaction_max_timeout_ms: layers.get("transaction.max.timeout.ms"),
+            transaction_partition_verification_enable: layers
+                .get("transaction.partition.verification.enable"),
             transactional_id_expiration_ms: layers.get("transactional.id.expiration.ms"),
             transactional_id_check_interval_ms: layers
                 .get("transaction.remove.expired.transaction.cleanup.interval.ms"),

@@ -75,6 +75,11 @@ impl ProducerWindow {
         Self::default()
     }
 
+    /// The last epoch of a producer; `None`: it is not known.
+    pub fn epoch(&self, producer_id: i64) -> Option<i16> {
+        self.producers.get(&producer_id).map(|p| p.epoch)
+    }
+
     /// Decides on a batch before it gets an offset, in Kafka's order: an old epoch, a duplicate, the sequence.
     ///
     /// An unknown producer may start with any sequence, as in Kafka: its state may have expired.

@@ -7,7 +7,7 @@ use ottla_codec::control::Outcome;
 
 use super::effects::Effects;
 use super::records::{self, RecordError};
-use super::transaction::{NONE, ProducerEpoch, State, Transaction};
+use super::transaction::{ProducerEpoch, State, Transaction};
 use crate::Now;
 use crate::groups::PartitionId;
 use crate::producers::ProducerIds;
@@ -268,7 +268,9 @@ impl TransactionCoordinator {
             Outcome::Commit => State::CompleteCommit,
             Outcome::Abort => State::CompleteAbort,
         };
+        let bumps = version == TransactionVersion::V2;
         if let Some(t) = self.transactions.get(id)
+            && bumps
             && t.end_bumped
             && t.is_retry_of_bump(asked)
         {
@@ -278,11 +280,11 @@ impl TransactionCoordinator {
             };
         }
         let t = find(&mut self.transactions, producer)?;
-        let bumps = version == TransactionVersion::V2;
         match t.state {
             State::Ongoing => {}
             state if !bumps && state == ended => return Ok(t.producer),
-            _ if bumps && outcome == Outcome::Abort => {}
+            // What is aborted without a beginning begins now.
+            _ if bumps && outcome == Outcome::Abort => t.started_ms = now.wall_ms,
             _ => return Err(ResponseError::InvalidTxnState),
         }
         let epoch = t.producer.epoch;
@@ -304,7 +306,8 @@ impl TransactionCoordinator {
         Ok(t.producer)
     }
 
-    /// The timer of `transactional_id` is due: what it has open is aborted, and its producer fenced.
+    /// The timer of `transactional_id` is due: what it has open is aborted, and its epoch is over. Its producer, if nobody has come
+    /// after it, may abort once more or initialise itself, and goes on under the next epoch.
     pub fn timed_out(&mut self, now: Now, transactional_id: &str, effects: &mut Effects) {
         let Some(t) = self.transactions.get_mut(transactional_id) else {
             return;
@@ -315,10 +318,7 @@ impl TransactionCoordinator {
                 effects.timers.push((transactional_id.to_owned(), Some(at)));
             }
             Some(_) => {
-                t.producer.epoch = t.producer.epoch.saturating_add(1);
-                t.last_epoch = NONE;
-                t.end_bumped = false;
-                let fence = t.producer.epoch;
+                let fence = t.fence_by_time();
                 effects
                     .endings
                     .push(t.end(Outcome::Abort, fence, now.wall_ms));

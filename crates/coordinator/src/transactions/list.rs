@@ -11,7 +11,7 @@ pub struct Filter {
     pub states: Vec<String>,
     /// With one of these producer ids; empty: any.
     pub producer_ids: Vec<i64>,
-    /// Open for longer than this; negative: any.
+    /// Whose last transaction began longer ago than this; negative: any. Of one that has begun none it is long ago, as in Kafka.
     pub longer_than_ms: i64,
 }
 
@@ -63,13 +63,10 @@ impl TransactionCoordinator {
     ) -> impl Iterator<Item = Listed> + 'a {
         let passes = move |state: State, id: i64, started_ms: i64| {
             let in_states = filter.states.iter().any(|name| name == state.name());
-            let open_ms = match state {
-                State::Ongoing => now_wall_ms.saturating_sub(started_ms),
-                _ => -1,
-            };
+            let since_ms = now_wall_ms.saturating_sub(started_ms);
             (filter.states.is_empty() || in_states)
                 && (filter.producer_ids.is_empty() || filter.producer_ids.contains(&id))
-                && (filter.longer_than_ms < 0 || open_ms > filter.longer_than_ms)
+                && (filter.longer_than_ms < 0 || since_ms > filter.longer_than_ms)
         };
         self.transactions
             .iter()

@@ -260,7 +260,7 @@ fn a_new_producer_aborts_what_the_last_one_left_open() {
 }
 
 #[test]
-fn what_is_open_for_too_long_is_aborted_and_its_producer_fenced() {
+fn what_is_open_for_too_long_is_aborted_and_its_epoch_over() {
     let mut world = World::new();
     let producer = world.init_for(None, 5_000).unwrap();
     world.now = at(1_000);
@@ -274,9 +274,20 @@ fn what_is_open_for_too_long_is_aborted_and_its_producer_fenced() {
     assert_eq!(world.markers(), [(1, Abort, vec![0])]);
     let fenced = Err(ResponseError::ProducerFenced);
     assert_eq!(world.end(producer, Commit, V1), fenced);
+    assert_eq!(world.end(producer, Abort, V1), fenced);
+    assert_eq!(
+        world.add(producer, &[0]).unwrap_err(),
+        ResponseError::ProducerFenced
+    );
+    let state = Err(ResponseError::InvalidTxnState);
+    assert_eq!(world.end(producer, Commit, V2), state);
+    // As a retry of the abort, or by a new beginning, the producer goes on.
+    assert_eq!(world.end(producer, Abort, V2), Ok(epoch(0, 1)));
+    assert_eq!(world.markers(), []);
+    assert_eq!(world.init(Some(producer)), Ok(epoch(0, 1)));
+    assert_eq!(world.init(None), Ok(epoch(0, 2)));
     assert_eq!(world.end(producer, Abort, V2), fenced);
     assert_eq!(world.init(Some(producer)), fenced);
-    assert_eq!(world.init(None), Ok(epoch(0, 2)));
     world.time_out();
     assert_eq!(world.effects, Effects::default());
 }

@@ -58,7 +58,7 @@ pub(super) struct Transaction {
     pub started_ms: i64,
     /// The last change, in wall-clock milliseconds.
     pub updated_ms: i64,
-    /// The last end bumped the epoch, and was asked for by the producer: it may ask again.
+    /// The last end bumped the epoch: the producer, which may not have heard of it, may ask for it again.
     pub end_bumped: bool,
 }
 
@@ -122,6 +122,17 @@ impl Transaction {
         } else {
             self.producer.epoch += 1;
         }
+    }
+
+    /// Ends the epoch of a transaction that is open for too long; the epoch of its markers. Its last epoch is left to be used up
+    /// by whoever comes next.
+    pub fn fence_by_time(&mut self) -> i16 {
+        let before = self.producer.epoch;
+        let is_last = is_exhausted(before);
+        self.last_epoch = if is_last { NONE } else { before };
+        self.end_bumped = !is_last;
+        self.producer.epoch = before.saturating_add(1);
+        self.producer.epoch
     }
 
     /// Whether `asked` is the producer before the last bump, which has not heard of it.

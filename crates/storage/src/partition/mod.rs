@@ -411,8 +411,11 @@ impl Partition {
             .min(self.high_watermark())
     }
     /// Whether a transaction of `producer_id` is open here, so that its batches need no [`AppendContext::begins_transaction`].
-    pub fn has_open_transaction(&self, producer_id: i64) -> bool {
-        self.log.lock().state.has_open_transaction(producer_id)
+    pub fn has_open_transaction(&self, producer_id: i64, epoch: i16) -> bool {
+        self.log
+            .lock()
+            .state
+            .has_open_transaction(producer_id, epoch)
     }
     /// Every producer that is known here.
     pub fn active_producers(&self) -> Vec<ActiveProducer> {

@@ -21,6 +21,7 @@ mod replicas;
 mod telemetry;
 mod topics;
 mod transactions;
+mod zombies;
 
 /// A scenario, ready to be run against both brokers.
 pub type Scenario =
@@ -52,5 +53,6 @@ scenarios! {
     telemetry: client_metrics;
     transactions: lives, refusals, offsets, descriptions, markers;
     acls: without_an_authorizer;
+    zombies: time_outs, ends_again, troubles, patterns, strangers;
     cluster: versions, description, log_directories, coordinators, unknown_requests;
 }

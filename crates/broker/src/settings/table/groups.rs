@@ -271,11 +271,10 @@ pub(super) const ROWS: &[Definition] = &[
         "transaction.partition.verification.enable",
         Bool,
         "true",
-        "Whether a partition's part in a transaction is checked.",
+        "Whether the coordinator is asked before a partition takes the first batch of a transaction that it was to be added to.",
     )
     .low()
-    .cluster_wide()
-    .no_effect(),
+    .cluster_wide(),
     broker(
         "share.coordinator.state.topic.replication.factor",
         Short,
