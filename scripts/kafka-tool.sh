@@ -42,6 +42,7 @@ storage) class=kafka.tools.StorageTool ;;
 streams-application-reset) class=org.apache.kafka.tools.StreamsResetter ;;
 streams-groups) class=org.apache.kafka.tools.streams.StreamsGroupCommand ;;
 topics) class=org.apache.kafka.tools.TopicCommand ;;
+transactions) class=org.apache.kafka.tools.TransactionsCommand ;;
 verifiable-consumer) class=org.apache.kafka.tools.VerifiableConsumer ;;
 verifiable-producer) class=org.apache.kafka.tools.VerifiableProducer ;;
 *)

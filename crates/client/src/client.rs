@@ -15,6 +15,13 @@ use crate::options::ClientOptions;
 /// The longest pause between two tries.
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
+/// What has a coordinator.
+#[derive(Debug, Clone, Copy)]
+enum Coordinated {
+    Group,
+    Transaction,
+}
+
 /// A client of one cluster. It is used by one task at a time; producers and consumers own theirs.
 #[derive(Debug)]
 pub struct Client {
@@ -135,12 +142,25 @@ impl Client {
 
     /// The broker that coordinates a group.
     pub async fn coordinating_broker(&mut self, group: &str) -> Result<Broker, ClientError> {
-        self.retry(async |client| client.find_coordinator(group).await)
+        self.retry(async |client| client.find_coordinator(Coordinated::Group, group).await)
             .await
     }
 
-    async fn find_coordinator(&mut self, group: &str) -> Result<Broker, ClientError> {
-        let key = StrBytes::from_string(group.to_owned());
+    /// The broker that coordinates a transactional id; one try.
+    pub(crate) async fn transaction_coordinator(
+        &mut self,
+        transactional_id: &str,
+    ) -> Result<Broker, ClientError> {
+        self.find_coordinator(Coordinated::Transaction, transactional_id)
+            .await
+    }
+
+    async fn find_coordinator(
+        &mut self,
+        kind: Coordinated,
+        id: &str,
+    ) -> Result<Broker, ClientError> {
+        let key = StrBytes::from_string(id.to_owned());
         let node = self.any().await?;
         // Version 4 moved the key into a list (KIP-699).
         let version = node.version::<FindCoordinatorRequest>()?;
@@ -149,8 +169,16 @@ impl Client {
         } else {
             FindCoordinatorRequest::default().with_key(key)
         };
+        // Version 0 knows groups alone, of which nothing is said.
+        let request = match kind {
+            Coordinated::Group => request,
+            Coordinated::Transaction => request.with_key_type(1),
+        };
         let answer = node.connection().call(version, &request).await?;
-        let what = || format!("finding the coordinator of group {group}");
+        let what = || match kind {
+            Coordinated::Group => format!("finding the coordinator of group {id}"),
+            Coordinated::Transaction => format!("finding the coordinator of transactions of {id}"),
+        };
         if version < 4 {
             ClientError::check(answer.error_code, answer.error_message.as_deref(), what)?;
             return Ok(Broker {

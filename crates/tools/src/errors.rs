@@ -129,6 +129,7 @@ fn words(error: BrokerError, message: Option<&str>) -> String {
         E::GroupSubscribedToTopic => {
             "Deleting offsets of a topic is forbidden while the consumer group is actively subscribed to it."
         }
+        E::InvalidProducerEpoch => "Producer attempted to produce with an old epoch.",
         E::ElectionNotNeeded => "Leader election not needed for topic partition.",
         E::PreferredLeaderNotAvailable => "The preferred leader was not available.",
         E::NoReassignmentInProgress => "No partition reassignment is in progress.",

@@ -12,6 +12,7 @@ mod options;
 mod properties;
 mod signals;
 mod stop;
+mod table;
 mod talk;
 mod tools;
 mod topic_filter;

@@ -1,4 +1,4 @@
-//! Administration: topics, configs, groups and their offsets, as methods of [`Client`](crate::Client).
+//! Administration: topics, configs, groups and their offsets, transactions, as methods of [`Client`](crate::Client).
 //!
 //! Calls on several things answer for each of them; a failure of one is not a failure of the call.
 
@@ -8,6 +8,7 @@ mod groups;
 mod records;
 mod topic_partitions;
 mod topics;
+mod transactions;
 
 pub use configs::{
     ConfigChange, ConfigEntry, ConfigResource, ConfigResourceType, ConfigSource, ConfigSynonym,
@@ -18,6 +19,9 @@ pub(crate) use groups::group_id;
 pub use groups::{GroupDescription, GroupListing, GroupMember};
 pub use topic_partitions::{PARTITIONS_PER_PAGE, PartitionDescription, TopicDescription};
 pub use topics::{CreatedTopic, NewTopic};
+pub use transactions::{
+    ActiveProducer, ListedTransaction, TransactionDescription, TransactionFilter, TransactionMarker,
+};
 
 use std::time::Duration;
 

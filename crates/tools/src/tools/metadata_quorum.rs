@@ -20,6 +20,7 @@ use crate::errors::Failure;
 use crate::java::show_uuid;
 use crate::options::Subcommands;
 use crate::stop::Stop;
+use crate::table::table;
 use crate::talk::print_line;
 
 pub(super) const TOOL: Tool = Tool {
@@ -102,7 +103,7 @@ fn run(args: &[String]) -> Result<(), Stop> {
         let answer = describe(client).await?;
         let quorum = quorum(&answer)?;
         if replication {
-            print_line!("{}", table(&rows(quorum, human_readable)?));
+            print_line!("{}", table(COLUMNS, &rows(quorum, human_readable)?));
         } else {
             let metadata = client.metadata(Topics::Named(&[]), false).await?;
             let cluster_id = metadata.cluster_id.unwrap_or_default();
@@ -249,30 +250,6 @@ fn rows(quorum: &Quorum, human_readable: bool) -> Result<Vec<[String; 7]>, Failu
         .chain(followers.map(|voter| row(voter, "Follower")))
         .chain(quorum.observers.iter().map(|one| row(one, "Observer")))
         .collect())
-}
-
-/// Columns are as wide as their widest cell, and a tab stands behind each.
-fn table(rows: &[[String; 7]]) -> String {
-    let header = COLUMNS.map(str::to_owned);
-    let lines = std::iter::once(&header).chain(rows);
-    let width = |column: usize| {
-        lines
-            .clone()
-            .map(|line| line[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
-    let lines: Vec<String> = lines
-        .map(|line| {
-            let cells = line.iter().zip(&widths);
-            cells.fold(String::new(), |mut text, (cell, width)| {
-                let _ = write!(text, "{cell:<width$}\t");
-                text
-            })
-        })
-        .collect();
-    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod metadata_quorum;
 mod run_class;
 mod storage;
 mod topics;
+mod transactions;
 mod zookeeper;
 
 use crate::Tool;
@@ -38,5 +39,6 @@ pub(crate) const TOOLS: &[Tool] = &[
     run_class::TOOL,
     storage::TOOL,
     topics::TOOL,
+    transactions::TOOL,
     zookeeper::TOOL,
 ];

@@ -11,6 +11,7 @@ mod names;
 mod normal;
 mod offsets;
 mod topics;
+mod transactions;
 mod view;
 
 use std::process::Command;
