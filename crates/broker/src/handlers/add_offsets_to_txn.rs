@@ -20,5 +20,8 @@ pub(crate) fn handle(
         .broker
         .groups
         .add_group_to_transaction(&asking, &request.group_id);
-    Reply::Now(AddOffsetsToTxnResponse::default().with_error_code(told(ctx.version, added)))
+    let version = ctx.version;
+    Reply::later(async move {
+        AddOffsetsToTxnResponse::default().with_error_code(told(version, added.await))
+    })
 }

@@ -5,13 +5,11 @@ use ottla_codec::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopi
 use ottla_codec::messages::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResult, AddPartitionsToTxnTopicResult,
 };
-use ottla_codec::messages::{
-    AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, TransactionalId,
-};
+use ottla_codec::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse};
 use ottla_coordinator::groups::PartitionId;
 
 use crate::context::RequestContext;
-use crate::reply::Reply;
+use crate::reply::{Later, Reply};
 use crate::topics::is_internal;
 use crate::transactions::{Asking, asking, told};
 
@@ -29,34 +27,48 @@ pub(crate) fn handle(
             request.v3_and_below_producer_id,
             request.v3_and_below_producer_epoch,
         );
-        let results = add(ctx, &asking, &request.v3_and_below_topics);
-        return Reply::Now(
-            AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(results),
-        );
+        let results = add(ctx, &asking, request.v3_and_below_topics);
+        return Reply::later(async move {
+            AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(results.await)
+        });
     }
-    let results = request.transactions.iter().map(|transaction| {
-        let asking = asking(
-            &transaction.transactional_id,
-            transaction.producer_id,
-            transaction.producer_epoch,
-        );
-        let topics = match transaction.verify_only {
-            true => verify(ctx, &asking, &transaction.topics),
-            false => add(ctx, &asking, &transaction.topics),
-        };
-        AddPartitionsToTxnResult::default()
-            .with_transactional_id(TransactionalId(transaction.transactional_id.0.clone()))
-            .with_topic_results(topics)
-    });
-    Reply::Now(AddPartitionsToTxnResponse::default().with_results_by_transaction(results.collect()))
+    let results: Vec<_> = request
+        .transactions
+        .into_iter()
+        .map(|transaction| {
+            let asking = asking(
+                &transaction.transactional_id,
+                transaction.producer_id,
+                transaction.producer_epoch,
+            );
+            let topics = match transaction.verify_only {
+                true => {
+                    let verified = verify(ctx, &asking, &transaction.topics);
+                    Box::pin(async move { verified })
+                }
+                false => add(ctx, &asking, transaction.topics),
+            };
+            (transaction.transactional_id, topics)
+        })
+        .collect();
+    Reply::later(async move {
+        let mut told = Vec::with_capacity(results.len());
+        for (id, topics) in results {
+            let result = AddPartitionsToTxnResult::default()
+                .with_transactional_id(id)
+                .with_topic_results(topics.await);
+            told.push(result);
+        }
+        AddPartitionsToTxnResponse::default().with_results_by_transaction(told)
+    })
 }
 
 /// All of the partitions, or none: then those that are there were not attempted.
 fn add(
     ctx: &RequestContext,
     asking: &Asking,
-    topics: &[AddPartitionsToTxnTopic],
-) -> Vec<AddPartitionsToTxnTopicResult> {
+    topics: Vec<AddPartitionsToTxnTopic>,
+) -> Later<Vec<AddPartitionsToTxnTopicResult>> {
     let existing = ctx.broker.store.topics();
     let missing = |topic: &AddPartitionsToTxnTopic, partition: i32| {
         let found = existing.by_name(&topic.name);
@@ -65,20 +77,22 @@ fn add(
     let any_missing = topics
         .iter()
         .any(|t| t.partitions.iter().any(|p| missing(t, *p)));
-    let whole = match any_missing {
-        true => ResponseError::OperationNotAttempted.code(),
-        false => {
-            let partitions = topics.iter().flat_map(ids).collect();
-            let added = ctx
-                .broker
-                .groups
-                .add_partitions_to_transaction(asking, partitions);
-            told(ctx.version, added)
-        }
-    };
-    results(topics, |topic, partition| match missing(topic, partition) {
-        true => ResponseError::UnknownTopicOrPartition.code(),
-        false => whole,
+    if any_missing {
+        let refused = results(&topics, |topic, partition| {
+            match missing(topic, partition) {
+                true => ResponseError::UnknownTopicOrPartition.code(),
+                false => ResponseError::OperationNotAttempted.code(),
+            }
+        });
+        return Box::pin(async move { refused });
+    }
+    let partitions = topics.iter().flat_map(ids).collect();
+    let groups = &ctx.broker.groups;
+    let added = groups.add_partitions_to_transaction(asking, partitions);
+    let version = ctx.version;
+    Box::pin(async move {
+        let code = told(version, added.await);
+        results(&topics, |_, _| code)
     })
 }
 

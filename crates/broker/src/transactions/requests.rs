@@ -10,6 +10,7 @@ use ottla_coordinator::transactions::{
 };
 use ottla_storage::{AppendError, Appended, Commit, Op};
 
+use crate::errors;
 use crate::groups::{GroupService, Inner, Shared};
 use crate::reply::Later;
 
@@ -57,18 +58,20 @@ impl GroupService {
         })
     }
 
-    /// AddPartitionsToTxn. It is not waited for: what is appended to the partitions is kept after it or not at all.
+    /// AddPartitionsToTxn, answered when it is written: what is appended to the partitions is kept after it or not at all, and who
+    /// was answered must not hear from a broker that was killed since that its partition is not part of the transaction. That is
+    /// the end of some clients' producers.
     pub fn add_partitions_to_transaction(
         &self,
         asking: &Asking,
         partitions: Vec<PartitionId>,
-    ) -> Result<(), ResponseError> {
-        self.decide_transaction(&asking.transactional_id, |d| {
+    ) -> Later<Result<(), ResponseError>> {
+        let added = self.decide_transaction(&asking.transactional_id, |d| {
             let producer = asking.as_producer();
             d.machine
                 .add_partitions(d.now, producer, partitions, d.effects)
-        })
-        .map(|_| ())
+        });
+        self.when_written(added)
     }
 
     /// AddOffsetsToTxn; as [`GroupService::add_partitions_to_transaction`].
@@ -76,12 +79,25 @@ impl GroupService {
         &self,
         asking: &Asking,
         group_id: &str,
-    ) -> Result<(), ResponseError> {
-        self.decide_transaction(&asking.transactional_id, |d| {
+    ) -> Later<Result<(), ResponseError>> {
+        let added = self.decide_transaction(&asking.transactional_id, |d| {
             let producer = asking.as_producer();
             d.machine.add_group(d.now, producer, group_id, d.effects)
+        });
+        self.when_written(added)
+    }
+
+    fn when_written(
+        &self,
+        decided: Result<((), Option<Commit>), ResponseError>,
+    ) -> Later<Result<(), ResponseError>> {
+        let store = self.shared.store.clone();
+        Box::pin(async move {
+            match decided? {
+                ((), Some(commit)) => store.written(commit).await.map_err(|e| errors::store(&e)),
+                ((), None) => Ok(()),
+            }
         })
-        .map(|_| ())
     }
 
     /// EndTxn: what the producer writes under from now on, when markers and offsets are durable.
