@@ -195,13 +195,13 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The segments up to the bound, written by a checkpoint.
+    /// The segments up to the bound, written by a checkpoint; so is what an earlier pass put in place, or a crash could bring back records of an
+    /// aborted transaction that this pass has the partition forget.
     fn sources(&self, of: &DuePass) -> Result<Vec<ClosedSegment>, PassEnd> {
         let mut closed = self.partition.closed_segments();
-        if closed
-            .waiting
-            .first()
-            .is_some_and(|s| s.end <= of.due.bound)
+        let mut waiting = closed.waiting.iter();
+        if waiting.next().is_some_and(|s| s.end <= of.due.bound)
+            || self.partition.has_replacements_to_keep()
         {
             self.store.checkpoint_of_pass()?;
             closed = self.partition.closed_segments();

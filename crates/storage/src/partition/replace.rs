@@ -108,6 +108,12 @@ impl Partition {
         self.forget_bytes(freed, 0);
     }
 
+    /// Whether a crash would bring back segments that were replaced: no checkpoint came after that.
+    pub(crate) fn has_replacements_to_keep(&self) -> bool {
+        let done = self.core.checkpoints.load(Ordering::Acquire);
+        self.lock().replaced.iter().any(|r| r.after > done)
+    }
+
     /// Everything below this was compacted; 0: nothing was.
     pub fn cleaned_to(&self) -> i64 {
         self.lock().cleaned_to
