@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{BrokerId, CreateTopicsRequest, ListOffsetsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
@@ -12,6 +12,7 @@ use ottla_client::Connection;
 use crate::process::cpu_seconds;
 use crate::target::{Programs, Server, Target};
 
+pub mod compaction;
 pub mod connections;
 pub mod group;
 pub mod latency;
@@ -144,6 +145,8 @@ pub enum Measurement {
     Group,
     /// Transactions of so many records.
     Transactions(u64),
+    /// A pass over a compacted topic.
+    Compaction,
 }
 
 impl Measurement {
@@ -169,6 +172,7 @@ impl Measurement {
             let name = format!("transactions of {records}");
             (name, Measurement::Transactions(records))
         }));
+        all.push(("compaction".into(), Measurement::Compaction));
         all
     }
 
@@ -183,16 +187,26 @@ impl Measurement {
             Measurement::Connections(partitions) => connections::run(scene, partitions).await,
             Measurement::Group => group::run(scene).await,
             Measurement::Transactions(records) => transactions::run(scene, records).await,
+            Measurement::Compaction => compaction::run(scene).await,
         }
     }
 }
 
 async fn create_topic(address: &str, partitions: i32) -> Result<()> {
+    create_topic_with(address, partitions, Vec::new()).await
+}
+
+async fn create_topic_with(
+    address: &str,
+    partitions: i32,
+    settings: Vec<CreatableTopicConfig>,
+) -> Result<()> {
     let mut connection = Connection::connect(address).await?;
     let topic = CreatableTopic::default()
         .with_name(TopicName(StrBytes::from_static_str(TOPIC)))
         .with_num_partitions(partitions)
-        .with_replication_factor(1);
+        .with_replication_factor(1)
+        .with_configs(settings);
     let request = CreateTopicsRequest::default()
         .with_topics(vec![topic])
         .with_timeout_ms(10_000);
