@@ -1,7 +1,7 @@
 //! Programs that run beside a test and end with it, in whatever way it ends.
 
 use std::net::TcpListener;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// A running program. Killed on drop, and when the test process is killed itself.
@@ -23,6 +23,11 @@ impl Process {
     pub fn started(child: Child) -> Process {
         let reaper = reaper(child.id());
         Process { child, reaper }
+    }
+
+    /// Its input, if its command asked for a pipe; once.
+    pub fn stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// What it prints, if its command asked for a pipe; once.
