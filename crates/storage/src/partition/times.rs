@@ -67,6 +67,10 @@ impl Partition {
             return Ok(Some(entry.offset.max(start)));
         }
         let count = segment.index.in_file.times;
+        if count == 0 {
+            // What is in memory alone has no files yet.
+            return Ok(Some(id.base.max(start)));
+        }
         drop(log);
         let found = self.file(id, SegmentFile::TimeIndex).and_then(|f| {
             index::floor_by(
