@@ -1,6 +1,7 @@
 //! Kafka's command line tools beside Ottla's: the same arguments, on brokers in the same state, give the same output and exit
 //! code. One file per tool.
 
+mod brokers;
 mod cluster;
 mod configs;
 mod console_consumer;
