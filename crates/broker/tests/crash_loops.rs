@@ -12,9 +12,12 @@ use ottla_broker::settings::BrokerConfig;
 use ottla_client::Connection;
 use ottla_codec::ResponseError;
 use ottla_codec::compression::Compression;
+use ottla_codec::messages::MetadataRequest;
 use ottla_codec::records::{BatchBuilder, Record};
+
 use support::member::*;
 use support::*;
+use uuid::Uuid;
 
 /// What a member waits for records, at most.
 const WAIT: Duration = Duration::from_millis(300);
@@ -70,9 +73,21 @@ struct Course {
 
 /// One consumer that commits after each answer and dies on some records, started again until it has committed `end`.
 async fn run(running: &Running, group: &str, dies: impl Fn(i64) -> bool, end: i64) -> Course {
+    run_asking(running, group, None, dies, end).await
+}
+
+/// The same of a consumer that asks for its position by the topic's id, if it has one.
+async fn run_asking(
+    running: &Running,
+    group: &str,
+    topic_id: Option<Uuid>,
+    dies: impl Fn(i64) -> bool,
+    end: i64,
+) -> Course {
     let mut course = Course::default();
     while course.deaths < 60 {
         let mut member = member(running, group).await;
+        member.topic_id = topic_id;
         let mut position = member.position(0).await.max(0);
         let mut idle = 0;
         let died = loop {
@@ -122,6 +137,16 @@ async fn the_record_that_kills_is_found_in_a_compressed_batch_and_all_others_are
         assert_eq!(course.processed, expected);
         assert!(course.deaths <= 2 + 8 + 2 + 2, "{} deaths", course.deaths);
     }
+}
+
+#[tokio::test]
+async fn a_position_that_is_asked_for_by_the_topics_id_counts_as_any() {
+    let (running, mut connection) = with_records(&ENFORCE, 20, 10, Compression::None).await;
+    let request = MetadataRequest::default().with_topics(None);
+    let id = connection.call(12, &request).await.unwrap().topics[0].topic_id;
+    let course = run_asking(&running, "g", Some(id), |offset| offset == 13, 20).await;
+    assert_eq!(dead(&mut connection).await, ["13"]);
+    assert_eq!(course.processed.len(), 19);
 }
 
 #[tokio::test]

@@ -55,7 +55,8 @@ impl Shared {
         let mut outcome = Outcome::default();
         for (n, group) in groups.iter().enumerate() {
             let member_id = member_ids.get(n).map_or("", |id| &**id);
-            for topic in &group.topics {
+            // One that was asked for by an id that is not there has no name.
+            for topic in group.topics.iter().filter(|t| !t.name.is_empty()) {
                 for p in &topic.partitions {
                     let at = TopicPartition {
                         topic: topic.name.to_string(),

@@ -51,10 +51,24 @@ pub(crate) fn handle(
         });
     Reply::later(async move {
         match answer.await {
-            Ok(groups) => response(version, groups),
+            Ok(groups) => response(version, named_as_asked(version, groups)),
             Err(error) => refusal(version, names, error),
         }
     })
+}
+
+/// Topics bear their name or their id, not both. Within the broker they have both.
+fn named_as_asked(
+    version: i16,
+    mut groups: Vec<OffsetFetchResponseGroup>,
+) -> Vec<OffsetFetchResponseGroup> {
+    for topic in groups.iter_mut().flat_map(|group| &mut group.topics) {
+        match version {
+            ..FIRST_WITH_IDS => topic.topic_id = uuid::Uuid::nil(),
+            _ => topic.name = TopicName::default(),
+        }
+    }
+    groups
 }
 
 fn wanted(version: i16, request: OffsetFetchRequest) -> Vec<Wanted> {
@@ -107,13 +121,15 @@ fn fetch(
                         .filter(|c| is_current(existing, name, c));
                     partition(p, committed)
                 });
+                let partitions = partitions.collect();
+                let name = name.map_or(t.name, |name| TopicName(StrBytes::from_string(name)));
                 OffsetFetchResponseTopics::default()
-                    .with_partitions(partitions.collect())
-                    .with_name(t.name)
+                    .with_partitions(partitions)
+                    .with_name(name)
                     .with_topic_id(id)
             })
             .collect(),
-        None => all(machine, existing, version, &group, is_unstable),
+        None => all(machine, existing, &group, is_unstable),
     };
     OffsetFetchResponseGroup::default()
         .with_group_id(group)
@@ -123,7 +139,6 @@ fn fetch(
 fn all(
     machine: &Machine,
     existing: &Topics,
-    version: i16,
     group: &str,
     is_unstable: impl Fn(&str, i32) -> bool,
 ) -> Vec<OffsetFetchResponseTopics> {
@@ -140,12 +155,12 @@ fn all(
             })
             .collect();
         let there = existing.by_name(topic)?;
-        let named = match version {
-            ..FIRST_WITH_IDS => OffsetFetchResponseTopics::default()
-                .with_name(TopicName(StrBytes::from_string(topic.clone()))),
-            _ => OffsetFetchResponseTopics::default().with_topic_id(there.id),
-        };
-        (!partitions.is_empty()).then(|| named.with_partitions(partitions))
+        (!partitions.is_empty()).then(|| {
+            OffsetFetchResponseTopics::default()
+                .with_name(TopicName(StrBytes::from_string(topic.clone())))
+                .with_topic_id(there.id)
+                .with_partitions(partitions)
+        })
     });
     topics.collect()
 }
@@ -212,7 +227,7 @@ mod tests {
 
     use super::*;
 
-    fn found(version: i16) -> OffsetFetchResponseGroup {
+    fn found() -> OffsetFetchResponseGroup {
         let committed = CommittedOffset {
             offset: 42,
             leader_epoch: 3,
@@ -222,11 +237,10 @@ mod tests {
             topic_id: [1; 16],
         };
         let partitions = vec![partition(0, Some(&committed)), partition(1, None)];
-        let topic = OffsetFetchResponseTopics::default().with_partitions(partitions);
-        let topic = match version {
-            ..FIRST_WITH_IDS => topic.with_name(TopicName(StrBytes::from_static_str("t"))),
-            _ => topic.with_topic_id(uuid::Uuid::from_u128(1)),
-        };
+        let topic = OffsetFetchResponseTopics::default()
+            .with_name(TopicName(StrBytes::from_static_str("t")))
+            .with_topic_id(uuid::Uuid::from_u128(1))
+            .with_partitions(partitions);
         OffsetFetchResponseGroup::default()
             .with_group_id(GroupId(StrBytes::from_static_str("g")))
             .with_topics(vec![topic])
@@ -235,7 +249,7 @@ mod tests {
     #[test]
     fn offsets_can_be_encoded_in_every_version() {
         for version in Api::OffsetFetch.versions() {
-            let response = response(version, vec![found(version)]);
+            let response = response(version, named_as_asked(version, vec![found()]));
             let offsets: Vec<i64> = match version {
                 0..8 => {
                     let partitions = &response.topics[0].partitions;

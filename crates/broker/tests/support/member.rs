@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use ottla_client::Connection;
-use ottla_codec::StrBytes;
 use ottla_codec::batch::BatchHeader;
 use ottla_codec::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use ottla_codec::messages::join_group_request::JoinGroupRequestProtocol;
@@ -21,6 +20,9 @@ use ottla_codec::messages::{
     OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
 };
 use ottla_codec::records::{Record, iterate};
+use ottla_codec::{StrBytes, newer};
+
+use uuid::Uuid;
 
 use super::{fetch_request, name};
 
@@ -120,6 +122,8 @@ pub struct Member {
     pub id: StrBytes,
     pub generation: i32,
     pub instance: Option<StrBytes>,
+    /// Asks for positions by this, as clients of version 10 do.
+    pub topic_id: Option<Uuid>,
     /// To the coordinator.
     pub coordinator: Connection,
     /// For fetches.
@@ -151,6 +155,7 @@ impl Member {
             id: StrBytes::default(),
             generation: -1,
             instance: instance.map(text),
+            topic_id: None,
             coordinator,
             fetcher,
         };
@@ -198,9 +203,26 @@ impl Member {
 
     /// The committed position; -1 for none.
     pub async fn position(&mut self, partition: i32) -> i64 {
+        if let Some(id) = self.topic_id {
+            return self.position_by_id(id, partition).await;
+        }
         committed(&mut self.coordinator, &self.group, &self.topic, partition)
             .await
             .0
+    }
+
+    async fn position_by_id(&mut self, id: Uuid, partition: i32) -> i64 {
+        let mut topic = OffsetFetchRequestTopics::default().with_partition_indexes(vec![partition]);
+        newer::set_topic_id(&mut topic.unknown_tagged_fields, id);
+        let request = OffsetFetchRequest::default().with_groups(vec![
+            OffsetFetchRequestGroup::default()
+                .with_group_id(GroupId(text(&self.group)))
+                .with_topics(Some(vec![topic])),
+        ]);
+        let answer = self.coordinator.call(10, &request).await.unwrap();
+        let topic = &answer.groups[0].topics[0];
+        assert_eq!((topic.topic_id, topic.name.len()), (id, 0));
+        topic.partitions[0].committed_offset
     }
 
     /// Commits `offset` with `metadata`; the error code.
