@@ -193,7 +193,22 @@ fn an_instance_that_was_stopped_for_a_while_writes_nothing_more_of_what_it_began
     second.await_tasks(TASKS);
     counts.await_more(1_000);
     first.signal("CONT");
-    first.await_tasks(3);
+    let awake = first.await_line("its tasks, or its end", |line| {
+        line.starts_with("died ")
+            || line.split_whitespace().count() > 3 && line.starts_with("tasks ")
+    });
+    let first = match awake.strip_prefix("died ") {
+        None => first,
+        // It was about to commit what the broker has aborted since. Brokers then answer INVALID_TXN_STATE to an EndTxn of version 5, and Streams
+        // ends on that; whatever else it is about to do, it is fenced and goes on.
+        Some(reason) => {
+            assert!(reason.contains("InvalidTxnStateException"), "{reason}");
+            drop(first);
+            let again = application.start("first");
+            again.await_tasks(3);
+            again
+        }
+    };
     counts.await_more(1_000);
 
     check_counts(&broker, &counts, feeding);
