@@ -57,8 +57,9 @@ async fn opening_a_store_costs_the_same_however_much_it_holds() {
     println!("(operations, bytes read): {costs:?}");
     let (operations, bytes) = costs[0];
     for (o, b) in &costs {
-        // The background thread's look for leftovers may or may not have come already; spare journal files are opened.
-        assert!(o.abs_diff(operations) <= 4, "{costs:?}");
+        // The background thread's look for leftovers may or may not have come already; spare journal files are opened. Segments and
+        // partitions differ by hundreds.
+        assert!(o.abs_diff(operations) <= 12, "{costs:?}");
         assert!(*b <= bytes + 4096, "{costs:?}");
     }
     assert!(operations < 60, "{costs:?}");
