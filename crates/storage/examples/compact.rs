@@ -7,34 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use ottla_codec::ResponseError;
-use ottla_codec::batch::{BatchHeader, check_all};
-use ottla_codec::control::Outcome;
+use ottla_codec::batch::check_all;
 use ottla_codec::records::{BatchBuilder, Record};
 use ottla_codec::response::Chunk;
 use ottla_storage::fs::OsFs;
 use ottla_storage::{
-    AppendContext, Check, CleanupPolicy, CompactionConfig, CompactionOptions, Durability,
-    LogConfig, NewTopic, Partition, PartitionState, PartitionStateFactory, Store, StoreOptions,
-    TopicId,
+    AppendContext, CleanupPolicy, CompactionConfig, CompactionOptions, Durability, LogConfig,
+    NewTopic, Partition, Store, StoreOptions, TopicId,
 };
 
-struct NoState;
-impl PartitionState for NoState {
-    fn check(&mut self, _: &BatchHeader, _: AppendContext) -> Result<Check, ResponseError> {
-        Ok(Check::New)
-    }
-    fn appended(&mut self, _: &BatchHeader, _: Option<Outcome>, _: i64) {}
-    fn snapshot(&self) -> Option<Vec<u8>> {
-        None
-    }
-    fn truncate(&mut self, _: i64) {}
-}
-impl PartitionStateFactory for NoState {
-    fn load(&self, _: Option<&[u8]>) -> Result<Box<dyn PartitionState>, String> {
-        Ok(Box::new(NoState))
-    }
-}
+#[path = "../tests/support/no_state.rs"]
+mod no_state;
+
+use no_state::NoState;
 
 /// Compaction begins when the topic is there.
 static ENABLED: AtomicBool = AtomicBool::new(false);

@@ -3,6 +3,7 @@
 //! After a crash each write that was not synced is there, absent, or torn at 512 bytes, independently of the others;
 //! names that were not synced are there or not; the key-value store keeps any part of what it was given since its last sync.
 
+use std::collections::btree_map::Range;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
@@ -61,8 +62,9 @@ enum Pending {
     SetLen(u64),
 }
 
-/// By the directory of the store, tree and key.
-type MetaMap = BTreeMap<(PathBuf, TreeId, Vec<u8>), Vec<u8>>;
+/// The directory of the store, tree and key.
+type RowKey = (PathBuf, TreeId, Vec<u8>);
+type MetaMap = BTreeMap<RowKey, Vec<u8>>;
 
 #[derive(Clone)]
 struct Disk {
@@ -402,13 +404,7 @@ impl SimFs {
         from: &[u8],
         to: &[u8],
     ) -> io::Result<Option<Pair>> {
-        let mut disk = self.disk.lock();
-        disk.read_tick(disk.generation)?;
-        let key = |key: &[u8]| (dir.to_owned(), tree, key.to_vec());
-        let found = disk.meta.range(key(from)..key(to)).next();
-        let found = found.map(|((_, _, k), v)| (k.clone(), v.clone()));
-        disk.note_row(found.as_ref().map(|(_, v)| v));
-        Ok(found)
+        self.meta_one_of(dir, tree, from, to, |mut rows| rows.next())
     }
 
     pub(crate) fn meta_last(
@@ -418,10 +414,21 @@ impl SimFs {
         from: &[u8],
         to: &[u8],
     ) -> io::Result<Option<Pair>> {
+        self.meta_one_of(dir, tree, from, to, |mut rows| rows.next_back())
+    }
+
+    fn meta_one_of(
+        &self,
+        dir: &Path,
+        tree: TreeId,
+        from: &[u8],
+        to: &[u8],
+        one: impl for<'a> FnOnce(Range<'a, RowKey, Vec<u8>>) -> Option<(&'a RowKey, &'a Vec<u8>)>,
+    ) -> io::Result<Option<Pair>> {
         let mut disk = self.disk.lock();
         disk.read_tick(disk.generation)?;
         let key = |key: &[u8]| (dir.to_owned(), tree, key.to_vec());
-        let found = disk.meta.range(key(from)..key(to)).next_back();
+        let found = one(disk.meta.range(key(from)..key(to)));
         let found = found.map(|((_, _, k), v)| (k.clone(), v.clone()));
         disk.note_row(found.as_ref().map(|(_, v)| v));
         Ok(found)

@@ -7,33 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use ottla_codec::ResponseError;
 use ottla_codec::batch::{BatchHeader, check_all};
-use ottla_codec::control::Outcome;
 use ottla_codec::records::{BatchBuilder, Record, iterate};
 use ottla_codec::response::Chunk;
 use ottla_storage::fs::OsFs;
 use ottla_storage::{
-    AppendContext, Check, CompactionOptions, Durability, LogConfig, NewTopic, Partition,
-    PartitionState, PartitionStateFactory, Store, StoreOptions, Topic, TopicId,
+    AppendContext, CompactionOptions, Durability, LogConfig, NewTopic, Partition, Store,
+    StoreOptions, Topic, TopicId,
 };
 
-pub struct NoState;
-impl PartitionState for NoState {
-    fn check(&mut self, _: &BatchHeader, _: AppendContext) -> Result<Check, ResponseError> {
-        Ok(Check::New)
-    }
-    fn appended(&mut self, _: &BatchHeader, _: Option<Outcome>, _: i64) {}
-    fn snapshot(&self) -> Option<Vec<u8>> {
-        None
-    }
-    fn truncate(&mut self, _: i64) {}
-}
-impl PartitionStateFactory for NoState {
-    fn load(&self, _: Option<&[u8]>) -> Result<Box<dyn PartitionState>, String> {
-        Ok(Box::new(NoState))
-    }
-}
+mod no_state;
+
+pub use no_state::NoState;
 
 pub fn options() -> StoreOptions {
     StoreOptions {
