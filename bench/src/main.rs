@@ -3,6 +3,7 @@
 //! `scripts/bench.sh` builds and installs what is needed and runs this. Broker CPU is the steady figure where client and
 //! broker share the cores; throughput includes the client. Nothing here asserts a time.
 
+mod floor;
 mod measure;
 mod pages;
 mod payload;
@@ -16,16 +17,19 @@ use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
+use floor::Kind;
 use measure::{Measurement, Scene};
 use report::Report;
 use target::{Programs, Target};
 
 /// Measures Ottla and Apache Kafka side by side.
 #[derive(Debug, Parser)]
-#[command(name = "ottla-bench")]
+#[command(name = "ottla-bench", args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Run only the measurements whose name contains this (repeatable)
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -41,6 +45,9 @@ struct Arguments {
     /// Measure Kafka with log.flush.interval.messages=1 as well
     #[arg(long)]
     kafka_fsync: bool,
+    /// Measure raw programs that do the least with the same load as well, where there are such
+    #[arg(long)]
+    floor: bool,
     /// The ottla binary
     #[arg(long, default_value = "target/release/ottla")]
     ottla: PathBuf,
@@ -61,6 +68,14 @@ struct Arguments {
     list: bool,
 }
 
+/// What is run instead of measurements.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a load with nothing but what any server must do (the benchmark runs this itself)
+    #[command(hide = true)]
+    Floor(floor::Arguments),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Which {
     Ottla,
@@ -69,12 +84,18 @@ enum Which {
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
+    let command = arguments.command.take();
     // One thread for the load of many connections: it should not take both cores from the broker.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(run(arguments))
+        .block_on(async {
+            match command {
+                Some(Command::Floor(floor)) => floor::serve(floor).await,
+                None => run(arguments).await,
+            }
+        })
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
@@ -103,9 +124,13 @@ async fn run(arguments: Arguments) -> Result<()> {
     for round in 1..=arguments.rounds {
         for (name, measurement) in &measurements {
             for target in in_turns(&targets, round) {
+                if !measurement.is_for(target) {
+                    continue;
+                }
                 let scene = Scene {
                     programs: programs.clone(),
                     target,
+                    floor: measurement.floor(),
                     scale: if arguments.quick { 0.125 } else { 1.0 },
                 };
                 let started = Instant::now();
@@ -140,6 +165,9 @@ fn targets(arguments: &Arguments) -> Vec<Target> {
         if arguments.kafka_fsync {
             targets.push(Target::KafkaFsync);
         }
+    }
+    if arguments.floor {
+        targets.extend([Kind::Answer, Kind::Synced].map(Target::Floor));
     }
     targets
 }

@@ -8,17 +8,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use kafka_protocol::messages::MetadataRequest;
 use ottla_client::Connection;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tempfile::TempDir;
+
+use crate::floor;
 
 /// How long a broker may take to answer for the first time.
 const START_DEADLINE: Duration = Duration::from_secs(120);
 /// How often a starting broker is asked: finer than what is measured.
 const POLL: Duration = Duration::from_micros(500);
 
+const NO_BROKER: &str = "a floor is started for a load";
+
 /// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Target {
     /// Ottla, fsync before each acknowledgement.
     Ottla,
@@ -26,6 +29,8 @@ pub enum Target {
     Kafka,
     /// Apache Kafka with `log.flush.interval.messages=1`.
     KafkaFsync,
+    /// A raw program.
+    Floor(floor::Kind),
 }
 
 impl Target {
@@ -35,7 +40,22 @@ impl Target {
             Target::Ottla => "Ottla (fsync)",
             Target::Kafka => "Kafka (no fsync)",
             Target::KafkaFsync => "Kafka (fsync)",
+            Target::Floor(floor::Kind::Answer) => "floor (answer only)",
+            Target::Floor(floor::Kind::Synced) => "floor (fsync)",
         }
+    }
+}
+
+/// The name by which a file of results has it.
+impl Serialize for Target {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            Target::Ottla => "ottla",
+            Target::Kafka => "kafka",
+            Target::KafkaFsync => "kafka-fsync",
+            Target::Floor(floor::Kind::Answer) => "floor-answer",
+            Target::Floor(floor::Kind::Synced) => "floor-synced",
+        })
     }
 }
 
@@ -73,7 +93,23 @@ impl Server {
             Target::Kafka | Target::KafkaFsync => {
                 kafka(programs, port, data.path(), target == Target::KafkaFsync)?
             }
+            Target::Floor(_) => bail!(NO_BROKER),
         };
+        Server::run(command, data, address, Instant::now()).await
+    }
+
+    /// As [`Server::start`]: the raw program for a load.
+    pub async fn start_floor(
+        load: floor::Load,
+        kind: floor::Kind,
+        programs: &Programs,
+    ) -> Result<Server> {
+        let data = TempDir::new_in(&programs.scratch)?;
+        let port = free_port()?;
+        let address = format!("127.0.0.1:{port}");
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(floor::command_line(load, kind, port));
+        command.arg(data.path().join("data"));
         Server::run(command, data, address, Instant::now()).await
     }
 
@@ -89,6 +125,7 @@ impl Server {
             Target::Kafka | Target::KafkaFsync => {
                 kafka(programs, port, data.path(), target == Target::KafkaFsync)?
             }
+            Target::Floor(_) => bail!(NO_BROKER),
         };
         Server::run(command, data, address, started).await
     }

@@ -9,6 +9,7 @@ use kafka_protocol::messages::{BrokerId, CreateTopicsRequest, ListOffsetsRequest
 use kafka_protocol::protocol::StrBytes;
 use ottla_client::Connection;
 
+use crate::floor;
 use crate::process::cpu_seconds;
 use crate::target::{Programs, Server, Target};
 
@@ -78,14 +79,22 @@ pub struct Scene {
     pub programs: Programs,
     /// What is measured.
     pub target: Target,
+    /// The floor that the load has.
+    pub floor: Option<floor::Load>,
     /// 1 for a full run; a quick one does an eighth of the work.
     pub scale: f64,
 }
 
 impl Scene {
-    /// A broker with the topic [`TOPIC`] in it.
+    /// A broker with the topic [`TOPIC`] in it, or what stands for one.
     pub async fn server(&self, partitions: i32) -> Result<Server> {
-        let server = Server::start(self.target, &self.programs).await?;
+        let server = match self.target {
+            Target::Floor(kind) => {
+                let load = self.floor.context("this load has no floor")?;
+                Server::start_floor(load, kind, &self.programs).await?
+            }
+            target => Server::start(target, &self.programs).await?,
+        };
         create_topic(&server.address, partitions).await?;
         Ok(server)
     }
@@ -174,6 +183,19 @@ impl Measurement {
         }));
         all.push(("compaction".into(), Measurement::Compaction));
         all
+    }
+
+    /// The raw programs that its load can be sent to as well.
+    pub fn floor(self) -> Option<floor::Load> {
+        match self {
+            Measurement::Connections(_) => Some(floor::Load::Small),
+            _ => None,
+        }
+    }
+
+    /// Whether there is something to be measured on `target`.
+    pub fn is_for(self, target: Target) -> bool {
+        !matches!(target, Target::Floor(_)) || self.floor().is_some()
     }
 
     /// Runs it once.

@@ -1,0 +1,128 @@
+//! What a load asks before it begins and after it ended, answered as a broker would: Metadata, CreateTopics, ListOffsets.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{
+    ApiKey, CreateTopicsRequest, CreateTopicsResponse, ListOffsetsRequest, ListOffsetsResponse,
+    MetadataResponse, ProduceResponse, RequestHeader, ResponseHeader, TopicName,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+
+use crate::measure::TOPIC;
+
+/// The bytes of a frame's length.
+pub const LENGTH_LEN: usize = 4;
+/// Where the correlation id is in a frame, its length included: the same in answers.
+const REQUEST_CORRELATION_AT: usize = LENGTH_LEN + 4;
+
+/// How many records were taken.
+#[derive(Debug, Default)]
+pub struct Taken(AtomicI64);
+
+impl Taken {
+    /// Counts `records` more.
+    pub fn add(&self, records: i64) {
+        self.0.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// Answers a whole frame (its length included) that is no part of a load.
+    pub fn answer(&self, frame: &[u8]) -> Result<Bytes> {
+        let mut body = Bytes::copy_from_slice(frame.get(LENGTH_LEN..).context("no length")?);
+        let key = body.first_chunk::<2>().context("no API key")?;
+        let key = i16::from_be_bytes(*key);
+        let api = ApiKey::try_from(key).map_err(|()| anyhow::anyhow!("unknown API {key}"))?;
+        let version = body.get(2..4).context("no version")?;
+        let version = i16::from_be_bytes([version[0], version[1]]);
+        let header = RequestHeader::decode(&mut body, api.request_header_version(version))?;
+        let id = header.correlation_id;
+        match api {
+            ApiKey::Metadata => {
+                let broker = MetadataResponseBroker::default();
+                let answer = MetadataResponse::default().with_brokers(vec![broker]);
+                encode(api, version, id, &answer)
+            }
+            ApiKey::CreateTopics => {
+                let request = CreateTopicsRequest::decode(&mut body, version)?;
+                let made = |name| CreatableTopicResult::default().with_name(name);
+                let topics = request.topics.into_iter().map(|topic| made(topic.name));
+                let answer = CreateTopicsResponse::default().with_topics(topics.collect());
+                encode(api, version, id, &answer)
+            }
+            ApiKey::ListOffsets => {
+                let request = ListOffsetsRequest::decode(&mut body, version)?;
+                encode(api, version, id, &self.offsets(request))
+            }
+            other => bail!("a floor does not know {other:?}"),
+        }
+    }
+
+    /// Only the sum is asked for: it all stands in the first partition.
+    fn offsets(&self, request: ListOffsetsRequest) -> ListOffsetsResponse {
+        let taken = self.0.load(Ordering::Relaxed);
+        let topics = request.topics.into_iter().map(|topic| {
+            let partitions = topic.partitions.into_iter().map(|partition| {
+                let index = partition.partition_index;
+                ListOffsetsPartitionResponse::default()
+                    .with_partition_index(index)
+                    .with_offset(if index == 0 { taken } else { 0 })
+            });
+            ListOffsetsTopicResponse::default()
+                .with_name(topic.name)
+                .with_partitions(partitions.collect())
+        });
+        ListOffsetsResponse::default().with_topics(topics.collect())
+    }
+}
+
+/// Whether a whole frame is a Produce request.
+pub fn is_produce(frame: &[u8]) -> bool {
+    frame.get(LENGTH_LEN..LENGTH_LEN + 2) == Some(&(ApiKey::Produce as i16).to_be_bytes())
+}
+
+/// The answer to every Produce request of a load (version 9): only the correlation id differs.
+pub fn produce_answer() -> Result<Bytes> {
+    let partition = PartitionProduceResponse::default();
+    let topic = TopicProduceResponse::default()
+        .with_name(TopicName(StrBytes::from_static_str(TOPIC)))
+        .with_partition_responses(vec![partition]);
+    let answer = ProduceResponse::default().with_responses(vec![topic]);
+    encode(ApiKey::Produce, 9, 0, &answer)
+}
+
+/// Gives `answer` the correlation id of the whole frame `request`.
+pub fn correlate(answer: &mut [u8], request: &[u8]) -> Result<()> {
+    let id = request.get(REQUEST_CORRELATION_AT..REQUEST_CORRELATION_AT + 4);
+    answer[LENGTH_LEN..LENGTH_LEN + 4].copy_from_slice(id.context("no correlation id")?);
+    Ok(())
+}
+
+/// The length of the whole frame that `buffer` begins with, its length field included; `None` until all of it is there.
+pub fn whole_frame(buffer: &[u8]) -> Result<Option<usize>> {
+    let Some(length) = buffer.first_chunk::<LENGTH_LEN>() else {
+        return Ok(None);
+    };
+    let length = i32::from_be_bytes(*length);
+    ensure!((0..64 << 20).contains(&length), "a frame of {length} bytes");
+    let whole = LENGTH_LEN + length as usize;
+    Ok((buffer.len() >= whole).then_some(whole))
+}
+
+fn encode<R: Encodable>(api: ApiKey, version: i16, id: i32, answer: &R) -> Result<Bytes> {
+    let mut body = BytesMut::new();
+    ResponseHeader::default()
+        .with_correlation_id(id)
+        .encode(&mut body, api.response_header_version(version))?;
+    answer.encode(&mut body, version)?;
+    let mut frame = BytesMut::with_capacity(body.len() + LENGTH_LEN);
+    frame.put_i32(i32::try_from(body.len())?);
+    frame.put(body);
+    Ok(frame.freeze())
+}
