@@ -113,6 +113,8 @@ pub(crate) async fn serve(
         decoder: FrameDecoder::new(limits.max_frame),
         replies: Replies {
             pending: VecDeque::new(),
+            waiting: 0,
+            deferred: 0,
             output: Output::default(),
             in_flight: 0,
             limits,
@@ -232,7 +234,7 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Reads what has arrived and carries out the synchronous part of every whole request. False at the end of the stream.
+    /// Reads what has arrived and begins every whole request, or defers it. False at the end of the stream.
     ///
     /// Through `AsyncRead`, which takes a read that did not fill its buffer as a sign that the socket is empty: the next
     /// poll then waits without asking the kernel once more.
@@ -295,7 +297,11 @@ impl Connection {
                     bytes = cost,
                     "request"
                 );
-                dispatch(&self.context, frame)?
+                if self.replies.may_begin(api) {
+                    dispatch(&self.context, frame)?
+                } else {
+                    return self.defer(frame, cost);
+                }
             }
             Api::ApiVersions => {
                 WireReply::Now(handlers::api_versions::unsupported(header.correlation_id))
@@ -317,7 +323,28 @@ impl Connection {
                 });
             }
         };
-        self.replies.push(reply, api, self.read_at, cost);
+        let pending = match reply {
+            WireReply::Now(outcome) => Pending::Settled(outcome),
+            WireReply::Later(later) => Pending::Waiting { later, begun: true },
+        };
+        self.replies.push(pending, api, self.read_at, cost);
+        Ok(())
+    }
+
+    /// Keeps a request until those before it are answered.
+    fn defer(&mut self, frame: BytesMut, cost: usize) -> Result<(), Closed> {
+        let context = self.context.clone();
+        let api = context.api;
+        let later = Box::pin(async move {
+            match dispatch(&context, frame) {
+                Ok(WireReply::Now(outcome)) => outcome,
+                Ok(WireReply::Later(later)) => later.await,
+                Err(error) => Outcome::Close(error.to_string()),
+            }
+        });
+        let begun = false;
+        let pending = Pending::Waiting { later, begun };
+        self.replies.push(pending, api, self.read_at, cost);
         Ok(())
     }
 }
@@ -332,7 +359,11 @@ pub(crate) async fn until(deadline: Option<Instant>) {
 
 enum Pending {
     Settled(Outcome),
-    Waiting(Later<Outcome>),
+    Waiting {
+        later: Later<Outcome>,
+        /// Whether its handler has run; if not, the first poll runs it.
+        begun: bool,
+    },
 }
 
 /// A request under way.
@@ -347,6 +378,10 @@ struct Request {
 /// Replies in the order of their requests, and what they hold.
 struct Replies {
     pending: VecDeque<Request>,
+    /// Requests in `pending` that are not settled.
+    waiting: usize,
+    /// Those of them that have not begun.
+    deferred: usize,
     output: Output,
     /// Bytes of requests not yet answered and of answers not yet written.
     in_flight: usize,
@@ -375,12 +410,20 @@ impl Replies {
         }
     }
 
-    fn push(&mut self, reply: WireReply, api: Api, read_at: Instant, cost: usize) {
+    /// Whether a request may begin now. As in Kafka, it does when all before it are answered: what it finds must not be
+    /// older than what they tell, and clients rely on it (a Java consumer takes a ListOffsets behind a waiting Fetch for the
+    /// newer of the two). Produce, which tells of nothing but itself, need not wait for answers, so that appends
+    /// of several requests share a sync.
+    fn may_begin(&self, api: Api) -> bool {
+        self.waiting == 0 || (api == Api::Produce && self.deferred == 0)
+    }
+
+    fn push(&mut self, pending: Pending, api: Api, read_at: Instant, cost: usize) {
         self.take(cost);
-        let pending = match reply {
-            WireReply::Now(outcome) => Pending::Settled(outcome),
-            WireReply::Later(later) => Pending::Waiting(later),
-        };
+        if let Pending::Waiting { begun, .. } = &pending {
+            self.waiting += 1;
+            self.deferred += usize::from(!begun);
+        }
         self.pending.push_back(Request {
             pending,
             api,
@@ -397,11 +440,15 @@ impl Replies {
             match self.pending.front_mut() {
                 None => break,
                 Some(request) => {
-                    if let Pending::Waiting(later) = &mut request.pending {
+                    if let Pending::Waiting { later, begun } = &mut request.pending {
+                        if !std::mem::replace(begun, true) {
+                            self.deferred -= 1;
+                        }
                         match later.as_mut().poll(cx) {
                             Poll::Ready(outcome) => request.pending = Pending::Settled(outcome),
                             Poll::Pending => break,
                         }
+                        self.waiting -= 1;
                     }
                 }
             }

@@ -6,7 +6,10 @@ mod support;
 use std::time::{Duration, Instant};
 
 use ottla_codec::ResponseError;
-use ottla_codec::messages::{ApiVersionsRequest, FetchRequest, MetadataRequest, ProduceRequest};
+use ottla_codec::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use ottla_codec::messages::{
+    ApiVersionsRequest, FetchRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
+};
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -114,8 +117,7 @@ async fn a_request_may_arrive_byte_by_byte() {
 }
 
 #[tokio::test]
-async fn replies_leave_in_the_order_of_their_requests_and_later_requests_are_carried_out_meanwhile()
-{
+async fn a_produce_begins_while_requests_before_it_wait_and_replies_leave_in_order() {
     let running = start(&[]).await;
     let mut setup = running.connect().await;
     create(&mut setup, "t").await;
@@ -141,6 +143,31 @@ async fn replies_leave_in_the_order_of_their_requests_and_later_requests_are_car
     assert_eq!(produced(&answer), (0, 0));
     pipelined.receive::<ApiVersionsRequest>(3).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn what_is_asked_behind_a_waiting_fetch_is_not_older_than_its_answer() {
+    let running = start(&[]).await;
+    let mut other = running.connect().await;
+    create(&mut other, "t").await;
+    let mut pipelined = running.connect().await;
+    let fetch = fetch_request("t", 0, Duration::from_secs(60));
+    pipelined.send(11, &fetch).await.unwrap();
+    let end = ListOffsetsTopic::default()
+        .with_name(name("t"))
+        .with_partitions(vec![ListOffsetsPartition::default().with_timestamp(-1)]);
+    let ask = ListOffsetsRequest::default()
+        .with_isolation_level(1)
+        .with_topics(vec![end]);
+    pipelined.send(5, &ask).await.unwrap();
+    let answer = other
+        .call(9, &produce_request("t", -1, batch(&["a"])))
+        .await
+        .unwrap();
+    assert_eq!(produced(&answer), (0, 0));
+    pipelined.receive::<FetchRequest>(11).await.unwrap();
+    let end = pipelined.receive::<ListOffsetsRequest>(5).await.unwrap();
+    assert_eq!(end.topics[0].partitions[0].offset, 1);
 }
 
 #[tokio::test]
