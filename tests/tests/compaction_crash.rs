@@ -7,16 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use ottla_tests::harness::{Broker, unique};
+use ottla_tests::harness::{Broker, Reader, unique};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::{Offset, TopicPartitionList};
 
 const PARTITIONS: i32 = 2;
 const KEYS: u64 = 40;
@@ -104,49 +102,28 @@ fn produce(bootstrap: &str, topic: &str, report: &Report, stop: &AtomicBool, pau
 
 /// The last value of every key, and how many records there are.
 fn read(bootstrap: &str, topic: &str) -> (BTreeMap<(i32, u64), u64>, usize) {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("group.id", "none")
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set("check.crcs", "true")
-        .create()
-        .expect("the client's settings are right");
-    let mut at = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        at.add_partition_offset(topic, partition, Offset::Beginning)
-            .expect("an offset can be set");
+    let (mut last, mut offsets) = (BTreeMap::new(), BTreeMap::new());
+    let all = Reader::all(bootstrap, topic).found;
+    for message in &all {
+        let text = |b: Option<&[u8]>| {
+            String::from_utf8(b.unwrap_or_default().to_vec()).expect("all is text")
+        };
+        let value = text(message.payload());
+        let number: u64 = value
+            .split(':')
+            .next()
+            .and_then(|n| n.parse().ok())
+            .expect("a number");
+        let whole = format!("{number}:{}", "x".repeat((number % 200) as usize));
+        assert_eq!(value, whole, "the value is whole");
+        let partition = message.partition();
+        let before = offsets.insert(partition, message.offset());
+        assert!(before.is_none_or(|b| b < message.offset()), "offsets grow");
+        let key = text(message.key()).parse().expect("a key");
+        let before = last.insert((partition, key), number);
+        assert!(before.is_none_or(|b| b < number), "values are in order");
     }
-    consumer.assign(&at).expect("partitions can be assigned");
-    let (mut last, mut offsets, mut count) = (BTreeMap::new(), BTreeMap::new(), 0);
-    let mut ended = 0;
-    while ended < PARTITIONS {
-        match consumer.poll(TIMEOUT).expect("the broker answers") {
-            Ok(message) => {
-                let text = |b: Option<&[u8]>| {
-                    String::from_utf8(b.unwrap_or_default().to_vec()).expect("all is text")
-                };
-                let value = text(message.payload());
-                let number: u64 = value
-                    .split(':')
-                    .next()
-                    .and_then(|n| n.parse().ok())
-                    .expect("a number");
-                let whole = format!("{number}:{}", "x".repeat((number % 200) as usize));
-                assert_eq!(value, whole, "the value is whole");
-                let partition = message.partition();
-                let before = offsets.insert(partition, message.offset());
-                assert!(before.is_none_or(|b| b < message.offset()), "offsets grow");
-                let key = text(message.key()).parse().expect("a key");
-                let before = last.insert((partition, key), number);
-                assert!(before.is_none_or(|b| b < number), "values are in order");
-                count += 1;
-            }
-            Err(KafkaError::PartitionEOF(_)) => ended += 1,
-            Err(error) => panic!("the consumer: {error}"),
-        }
-    }
-    (last, count)
+    (last, all.len())
 }
 
 #[test]

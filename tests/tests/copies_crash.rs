@@ -7,16 +7,13 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use ottla_tests::harness::{Broker, Process, python, unique};
+use ottla_tests::harness::{Broker, Process, Reader, python, unique};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{Offset, TopicPartitionList};
 use serde_json::json;
 
 const PARTITIONS: i32 = 3;
@@ -120,41 +117,15 @@ fn fill(bootstrap: &str, topic: &str) {
 
 /// Everything that is committed in a topic, each once and in the order of its partition.
 fn read(bootstrap: &str, topic: &str) -> BTreeSet<u64> {
-    let reader: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("group.id", unique("reader"))
-        .set("isolation.level", "read_committed")
-        .set("enable.partition.eof", "true")
-        .create()
-        .expect("the client's settings are right");
-    let mut all = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        all.add_partition_offset(topic, partition, Offset::Beginning)
-            .expect("an offset that can be");
-    }
-    reader.assign(&all).expect("the partitions are there");
     let mut found = BTreeSet::new();
     let mut last = [None; PARTITIONS as usize];
-    let mut ends = BTreeSet::new();
-    let started = Instant::now();
-    while ends.len() < PARTITIONS as usize {
-        assert!(started.elapsed() < TIMEOUT, "{topic} has no end");
-        match reader.poll(Duration::from_millis(100)) {
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                ends.insert(partition);
-            }
-            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::BrokerTransportFailure)))
-            | None => {}
-            Some(Err(error)) => panic!("{topic}: {error}"),
-            Some(Ok(message)) => {
-                let text = message.payload_view::<str>().expect("a value");
-                let number: u64 = text.expect("text").parse().expect("a number");
-                assert!(found.insert(number), "{number} is twice in {topic}");
-                let before = &mut last[message.partition() as usize];
-                assert!(*before < Some(number), "{number} comes after {before:?}");
-                *before = Some(number);
-            }
-        }
+    for message in Reader::all(bootstrap, topic).found {
+        let text = message.payload_view::<str>().expect("a value");
+        let number: u64 = text.expect("text").parse().expect("a number");
+        assert!(found.insert(number), "{number} is twice in {topic}");
+        let before = &mut last[message.partition() as usize];
+        assert!(*before < Some(number), "{number} comes after {before:?}");
+        *before = Some(number);
     }
     found
 }

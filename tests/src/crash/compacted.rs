@@ -5,20 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::{Offset, TopicPartitionList};
 
-use super::groups::group_settings;
 use super::{Signals, TIMEOUT};
-use crate::harness::unique;
+use crate::harness::{Reader, unique};
 
 const KEYS: u64 = 50;
 /// Every so many records one is a tombstone.
@@ -181,34 +178,12 @@ fn write(bootstrap: &str, topic: &str, told: Arc<Mutex<Records>>, signals: &Sign
 }
 
 fn read(bootstrap: &str, topic: &str) -> Records {
-    let reader: BaseConsumer = group_settings(bootstrap, &unique("reader"))
-        .set("check.crcs", "true")
-        .set("enable.partition.eof", "true")
-        .create()
-        .expect("the client's settings are right");
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, 0, Offset::Beginning)
-        .expect("a fair offset");
-    reader.assign(&list).expect("a fair assignment");
     let mut records = Records::new();
-    let deadline = Instant::now() + TIMEOUT;
-    loop {
-        assert!(
-            Instant::now() < deadline,
-            "{topic} cannot be read to its end"
-        );
-        match reader.poll(Duration::from_millis(200)) {
-            Some(Err(KafkaError::PartitionEOF(_))) => return records,
-            None
-            | Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::BrokerTransportFailure))) =>
-                {}
-            Some(Err(error)) => panic!("{topic}: {error}"),
-            Some(Ok(message)) => {
-                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-                let key = text(message.key().expect("all have keys"));
-                let before = records.insert(message.offset(), (key, message.payload().map(text)));
-                assert!(before.is_none(), "{topic} has {} twice", message.offset());
-            }
-        }
+    for message in Reader::all(bootstrap, topic).found {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+        let key = text(message.key().expect("all have keys"));
+        let before = records.insert(message.offset(), (key, message.payload().map(text)));
+        assert!(before.is_none(), "{topic} has {} twice", message.offset());
     }
+    records
 }

@@ -10,14 +10,12 @@ use std::time::{Duration, Instant};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::{TIMEOUT, create_topic};
-use crate::harness::unique;
+use crate::harness::{Reader, unique};
 
 /// Partitions of each topic.
 pub const PARTITIONS: i32 = 3;
@@ -224,45 +222,16 @@ fn transfer(
 
 /// Everything that is committed in a topic, once each.
 fn read(bootstrap: &str, topic: &str) -> BTreeSet<(usize, u64)> {
-    let reader: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("group.id", unique("reader"))
-        .set("isolation.level", "read_committed")
-        .set("enable.partition.eof", "true")
-        .create()
-        .expect("the client's settings are right");
-    let mut all = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        all.add_partition_offset(topic, partition, Offset::Beginning)
-            .expect("an offset that can be");
-    }
-    reader.assign(&all).expect("the partitions are there");
     let mut found = BTreeSet::new();
-    let mut ends = BTreeSet::new();
-    let started = Instant::now();
-    while ends.len() < PARTITIONS as usize {
-        assert!(
-            started.elapsed() < TIMEOUT,
-            "{topic} cannot be read to its end"
+    for message in Reader::all(bootstrap, topic).found {
+        let text = message.payload_view::<str>();
+        let text = text.expect("a value").expect("text");
+        let (worker, number) = text.split_once(':').expect("two parts");
+        let transfer = (
+            worker.parse().expect("a worker"),
+            number.parse().expect("a number"),
         );
-        match reader.poll(Duration::from_millis(100)) {
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                ends.insert(partition);
-            }
-            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::BrokerTransportFailure)))
-            | None => {}
-            Some(Err(error)) => panic!("{topic}: {error}"),
-            Some(Ok(message)) => {
-                let text = message.payload_view::<str>();
-                let text = text.expect("a value").expect("text");
-                let (worker, number) = text.split_once(':').expect("two parts");
-                let transfer = (
-                    worker.parse().expect("a worker"),
-                    number.parse().expect("a number"),
-                );
-                assert!(found.insert(transfer), "{transfer:?} is twice in {topic}");
-            }
-        }
+        assert!(found.insert(transfer), "{transfer:?} is twice in {topic}");
     }
     found
 }

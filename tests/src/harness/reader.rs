@@ -30,6 +30,7 @@ impl Reader {
             .set("group.id", unique("reader"))
             .set("isolation.level", "read_committed")
             .set("enable.partition.eof", "true")
+            .set("check.crcs", "true")
             .set("reconnect.backoff.max.ms", "200")
             .set("fetch.wait.max.ms", "50")
             .create()
