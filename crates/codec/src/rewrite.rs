@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use crate::batch::{self, BatchHeader, HEADER_LEN, Thinned, TimestampType, check_crc};
+use crate::batch::{self, BatchHeader, HEADER_LEN, Thinned, TimestampType};
 use crate::compression::Deflate;
 use crate::records::RecordError;
 use crate::walk::{Fault, Fields, Increasing, Visit, exactly_one, over, record};
@@ -29,15 +29,15 @@ pub struct RecordView<H> {
     pub is_tombstone: bool,
 }
 
-/// Shows every record of `batch`, which is exactly one batch of a log, until `see` breaks off. The CRC is checked before. Compressed
-/// records may inflate to `limit` bytes. Of each key `hasher` makes a new hasher.
+/// Shows every record of `batch`, which is exactly one batch of a log, until `see` breaks off. The CRC is not looked at: whoever
+/// read the batch has checked it ([`batch::check_crc`]). Compressed records may inflate to `limit` bytes. Of each key `hasher` makes a new hasher.
 pub fn each<H: Hasher>(
     batch: &[u8],
     limit: usize,
     hasher: impl Fn() -> H,
     mut see: impl FnMut(RecordView<H>) -> ControlFlow<()>,
 ) -> Result<(), RecordError> {
-    let header = checked(batch)?;
+    let header = exactly_one(batch)?;
     let see = |view, _| see(view);
     let views = Views {
         header: &header,
@@ -55,7 +55,7 @@ pub fn choose<H: Hasher>(
     hasher: impl Fn() -> H,
     mut keep: impl FnMut(RecordView<H>) -> bool,
 ) -> Result<Choice, RecordError> {
-    let header = checked(batch)?;
+    let header = exactly_one(batch)?;
     let mut choice = Choice {
         header,
         limit,
@@ -79,12 +79,6 @@ pub fn choose<H: Hasher>(
     };
     over(&header, &batch[HEADER_LEN..], limit, views)?;
     Ok(choice)
-}
-
-fn checked(batch: &[u8]) -> Result<BatchHeader, RecordError> {
-    let header = exactly_one(batch)?;
-    check_crc(batch)?;
-    Ok(header)
 }
 
 /// Which records of a batch stay.

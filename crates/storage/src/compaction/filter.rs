@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use ottla_codec::batch::{BatchHeader, check_crc};
+use ottla_codec::batch::BatchHeader;
 use ottla_codec::control::{self, Outcome};
 use ottla_codec::records::RecordError;
 use ottla_codec::rewrite::{self, RecordView};
@@ -105,10 +105,10 @@ impl Filter {
         self.mapped.end
     }
 
-    /// What stays of the next batch.
+    /// What stays of the next batch, whose CRC was checked when it was read.
     ///
     /// # Errors
-    /// The batch is damaged; its CRC is checked.
+    /// It is not a sound batch all the same.
     pub fn batch<'a>(&mut self, bytes: &'a [u8]) -> Result<Kept<'a>, RecordError> {
         let header = BatchHeader::parse(bytes)?;
         let records = u64::try_from(header.record_count).unwrap_or(0);
@@ -116,10 +116,8 @@ impl Filter {
         self.counts.bytes_in += bytes.len() as u64;
         self.counts.records_in += records;
         let (kept, left) = if header.is_control() {
-            check_crc(bytes)?;
             (self.control(&header, bytes)?, records)
         } else if self.aborted.has(&header) {
-            check_crc(bytes)?;
             self.open.entry(header.producer_id).or_default();
             self.counts.aborted += records;
             (Kept::Nothing, 0)

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use ottla_codec::batch::{BatchHeader, check_crc};
+use ottla_codec::batch::BatchHeader;
 use ottla_codec::records::RecordError;
 use ottla_codec::rewrite;
 
@@ -57,11 +57,11 @@ impl MapBuilder {
         }
     }
 
-    /// Takes in the next batch; one that is not dirty is passed over. Where one does not fit the pass ends before it; if it is the
+    /// Takes in the next batch, whose CRC was checked when it was read; one that is not dirty is passed over. Where one does not fit the pass ends before it; if it is the
     /// first, within it, before the first record that did not fit.
     ///
     /// # Errors
-    /// The batch is damaged; its CRC is checked.
+    /// It is not a sound batch all the same.
     pub fn batch(&mut self, bytes: &[u8]) -> Result<Room, RecordError> {
         if self.full {
             return Ok(Room::Full);
@@ -70,9 +70,8 @@ impl MapBuilder {
         if header.next_offset() <= self.from {
             return Ok(Room::Left);
         }
-        if header.is_control() || self.aborted.has(&header) {
-            check_crc(bytes)?;
-        } else if let Some(offset) = self.put_all(bytes)? {
+        let has_keys = !header.is_control() && !self.aborted.has(&header);
+        if has_keys && let Some(offset) = self.put_all(bytes)? {
             self.full = true;
             if self.reached == self.from {
                 self.reached = offset;

@@ -13,6 +13,9 @@ use crate::fs::{File, OpenMode};
 
 /// Bytes that are read, or written, at once.
 pub(super) const PIECE: usize = 256 << 10;
+/// A batch that claims more than this is checked in pieces before it is held: a wrong length takes no more memory than this.
+/// It is above the default of `max.message.bytes`, so that batches are read once.
+const HELD: usize = 2 << 20;
 
 /// A closed segment, as it was when it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,13 +152,12 @@ impl<H: FnMut(usize) -> io::Result<()>> SegmentReader<H> {
         {
             return Err(self.damaged(&BatchError::Invalid("its offsets are not its segment's")));
         }
-        if header.size > PIECE {
-            // No memory is taken for a length before it is known to be right.
+        if header.size > HELD {
             self.check_crc_in_place(&header)?;
         }
         let start = self.fill(header.size)?;
         let bytes = start..start + header.size;
-        if header.size <= PIECE {
+        if header.size <= HELD {
             batch::check_crc(&self.buffer[bytes.clone()]).map_err(|e| self.damaged(&e))?;
         }
         self.position += header.size as u64;

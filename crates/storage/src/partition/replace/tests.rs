@@ -430,12 +430,13 @@ fn what_is_read_is_told_before_it_is_and_may_be_refused() {
 }
 
 #[test]
-fn a_batch_larger_than_what_is_read_at_once_comes_whole_and_its_damage_takes_no_memory() {
+fn large_batches_come_whole_and_once_and_a_length_that_is_none_takes_no_memory() {
     let fs = SimFs::new(1);
     let store = open(&fs);
-    create(&store, ORDERS, "orders", "3000000");
+    create(&store, ORDERS, "orders", "8000000");
     let p = store.partition(&ORDERS, 0).unwrap();
-    for len in [10, 900_000, 300_000, 20, PIECE - 200, PIECE, 5] {
+    let lens = [10, 900_000, 300_000, 20, PIECE - 200, PIECE, 5];
+    for len in lens.into_iter().chain([900_000; 3]) {
         append(&store, ORDERS, 0, vec![7; len]).unwrap();
         store.inner().step_writer();
     }
@@ -448,17 +449,34 @@ fn a_batch_larger_than_what_is_read_at_once_comes_whole_and_its_damage_takes_no_
     assert_eq!(store.check().unwrap().problems, []);
     let ready = p.closed_segments().ready;
     let path = p.path(ready[0].id, SegmentFile::Log);
+    let mut told = 0;
+    let count = |n| {
+        told += n;
+        Ok(())
+    };
+    let mut reader = p.read_closed(&ready[0], count).unwrap();
+    let mut second = 0;
+    while let (at, Some(_)) = (reader.position(), reader.next().unwrap()) {
+        second = if second == 0 { at } else { second };
+    }
+    assert_eq!(told as u64, ready[0].size);
     fs.flip_bit(&path, 500_000);
-    let mut reader = p.read_closed(&ready[0], |_| Ok(())).unwrap();
-    reader.next().unwrap().unwrap();
-    let told = reader.next().unwrap_err();
-    assert_eq!(told.kind(), io::ErrorKind::InvalidData);
-    assert!(reader.buffered() <= PIECE);
+    let second_of = |p: &Partition| {
+        let mut reader = p.read_closed(&ready[0], |_| Ok(())).unwrap();
+        reader.next().unwrap().unwrap();
+        let told = reader.next().unwrap_err();
+        assert_eq!(told.kind(), io::ErrorKind::InvalidData, "{told}");
+        reader.buffered()
+    };
+    second_of(&p);
     fs.flip_bit(&path, 500_000);
+    // It claims 2 MiB more than it has, which are there.
     let file = fs.open(&path, OpenMode::Write).unwrap();
+    let mut length = [0];
+    file.read_exact_at(second + 9, &mut length).unwrap();
+    file.write_at(second + 9, &[&[length[0] | 0x20]]).unwrap();
+    assert!(second_of(&p) <= PIECE);
+    file.write_at(second + 9, &[&length]).unwrap();
     file.set_len(600_000).unwrap();
-    let mut reader = p.read_closed(&ready[0], |_| Ok(())).unwrap();
-    reader.next().unwrap().unwrap();
-    let told = reader.next().unwrap_err();
-    assert_eq!(told.kind(), io::ErrorKind::InvalidData);
+    second_of(&p);
 }
