@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
+mod large;
 mod setup;
 mod small;
 
@@ -37,6 +38,8 @@ impl Kind {
 pub enum Load {
     /// Many connections, small requests.
     Small,
+    /// A few connections, batches of about 1 MB, written and then read.
+    Large,
 }
 
 impl Load {
@@ -44,6 +47,7 @@ impl Load {
     fn name(self) -> &'static str {
         match self {
             Load::Small => "small",
+            Load::Large => "large",
         }
     }
 }
@@ -87,5 +91,6 @@ pub async fn serve(arguments: Arguments) -> Result<()> {
     std::fs::create_dir_all(&arguments.data)?;
     match arguments.load {
         Load::Small => small::serve(listener, arguments.kind, &arguments.data).await,
+        Load::Large => large::serve(listener, arguments.kind, &arguments.data).await,
     }
 }

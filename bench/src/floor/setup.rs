@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
 use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
-    ApiKey, CreateTopicsRequest, CreateTopicsResponse, ListOffsetsRequest, ListOffsetsResponse,
-    MetadataResponse, ProduceResponse, RequestHeader, ResponseHeader, TopicName,
+    ApiKey, CreateTopicsRequest, CreateTopicsResponse, FetchRequest, FetchResponse,
+    ListOffsetsRequest, ListOffsetsResponse, MetadataResponse, ProduceRequest, ProduceResponse,
+    RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
@@ -36,13 +38,8 @@ impl Taken {
     /// Answers a whole frame (its length included) that is no part of a load.
     pub fn answer(&self, frame: &[u8]) -> Result<Bytes> {
         let mut body = Bytes::copy_from_slice(frame.get(LENGTH_LEN..).context("no length")?);
-        let key = body.first_chunk::<2>().context("no API key")?;
-        let key = i16::from_be_bytes(*key);
-        let api = ApiKey::try_from(key).map_err(|()| anyhow::anyhow!("unknown API {key}"))?;
-        let version = body.get(2..4).context("no version")?;
-        let version = i16::from_be_bytes([version[0], version[1]]);
-        let header = RequestHeader::decode(&mut body, api.request_header_version(version))?;
-        let id = header.correlation_id;
+        let (api, header) = header(&mut body)?;
+        let (version, id) = (header.request_api_version, header.correlation_id);
         match api {
             ApiKey::Metadata => {
                 let broker = MetadataResponseBroker::default();
@@ -82,6 +79,38 @@ impl Taken {
     }
 }
 
+/// Takes the header off a frame without its length.
+fn header(body: &mut Bytes) -> Result<(ApiKey, RequestHeader)> {
+    let key = body.first_chunk::<2>().context("no API key")?;
+    let key = i16::from_be_bytes(*key);
+    let api = ApiKey::try_from(key).map_err(|()| anyhow::anyhow!("unknown API {key}"))?;
+    let version = body.get(2..4).context("no version")?;
+    let version = i16::from_be_bytes([version[0], version[1]]);
+    let header = RequestHeader::decode(body, api.request_header_version(version))?;
+    Ok((api, header))
+}
+
+/// A request, as far as a load has it.
+#[derive(Debug)]
+pub enum Request {
+    Produce(ProduceRequest),
+    Fetch(FetchRequest),
+    /// What comes before a load, or after it: [`Taken::answer`].
+    Other,
+}
+
+/// The request in a whole frame. Its batches are parts of the frame.
+pub fn request(frame: &Bytes) -> Result<Request> {
+    let mut body = frame.slice(LENGTH_LEN..);
+    let (api, header) = header(&mut body)?;
+    let version = header.request_api_version;
+    Ok(match api {
+        ApiKey::Produce => Request::Produce(ProduceRequest::decode(&mut body, version)?),
+        ApiKey::Fetch => Request::Fetch(FetchRequest::decode(&mut body, version)?),
+        _ => Request::Other,
+    })
+}
+
 /// Whether a whole frame is a Produce request.
 pub fn is_produce(frame: &[u8]) -> bool {
     frame.get(LENGTH_LEN..LENGTH_LEN + 2) == Some(&(ApiKey::Produce as i16).to_be_bytes())
@@ -97,6 +126,21 @@ pub fn produce_answer() -> Result<Bytes> {
     encode(ApiKey::Produce, 9, 0, &answer)
 }
 
+/// What comes before and after a batch of `length` bytes in the answer to every Fetch request of a load (version 12).
+pub fn fetch_answer(length: usize) -> Result<(Vec<u8>, Vec<u8>)> {
+    /// Empty tagged fields of the partition, the topic and the answer.
+    const TAIL: usize = 3;
+    let partition = PartitionData::default().with_records(Some(vec![0; length].into()));
+    let topic = FetchableTopicResponse::default()
+        .with_topic(TopicName(StrBytes::from_static_str(TOPIC)))
+        .with_partitions(vec![partition]);
+    let answer = FetchResponse::default().with_responses(vec![topic]);
+    let mut head = encode(ApiKey::Fetch, 12, 0, &answer)?.to_vec();
+    let tail = head.split_off(head.len() - TAIL);
+    head.truncate(head.len() - length);
+    Ok((head, tail))
+}
+
 /// Gives `answer` the correlation id of the whole frame `request`.
 pub fn correlate(answer: &mut [u8], request: &[u8]) -> Result<()> {
     let id = request.get(REQUEST_CORRELATION_AT..REQUEST_CORRELATION_AT + 4);
@@ -109,10 +153,15 @@ pub fn whole_frame(buffer: &[u8]) -> Result<Option<usize>> {
     let Some(length) = buffer.first_chunk::<LENGTH_LEN>() else {
         return Ok(None);
     };
-    let length = i32::from_be_bytes(*length);
-    ensure!((0..64 << 20).contains(&length), "a frame of {length} bytes");
-    let whole = LENGTH_LEN + length as usize;
+    let whole = frame_len(*length)?;
     Ok((buffer.len() >= whole).then_some(whole))
+}
+
+/// The length of a whole frame, its length field included, of that field.
+pub fn frame_len(field: [u8; LENGTH_LEN]) -> Result<usize> {
+    let length = i32::from_be_bytes(field);
+    ensure!((0..64 << 20).contains(&length), "a frame of {length} bytes");
+    Ok(LENGTH_LEN + length as usize)
 }
 
 fn encode<R: Encodable>(api: ApiKey, version: i16, id: i32, answer: &R) -> Result<Bytes> {

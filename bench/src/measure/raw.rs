@@ -170,7 +170,8 @@ fn write(
     Ok(times)
 }
 
-fn fetch_frame(partition: i32, offset: i64, max_bytes: i32) -> Result<Bytes> {
+/// A fetch request (version 12) of up to `max_bytes` of one partition.
+pub fn fetch_frame(partition: i32, offset: i64, max_bytes: i32) -> Result<Bytes> {
     let partition = FetchPartition::default()
         .with_partition(partition)
         .with_fetch_offset(offset)
