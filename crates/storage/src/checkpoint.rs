@@ -62,6 +62,10 @@ impl Inner {
             if wanted.stop {
                 return;
             }
+            // First: the writer may be about to need it.
+            if wanted.next_file {
+                self.make_next_journal_file();
+            }
             if wanted.flush {
                 let result = self.flush_all();
                 self.note_trouble("writing to segments", result);
@@ -77,6 +81,11 @@ impl Inner {
                 self.start_compaction();
             }
         }
+    }
+
+    /// Makes the journal's next file if the writer has asked for it.
+    pub(crate) fn make_next_journal_file(&self) {
+        self.core.next_file.make(&*self.core.fs);
     }
 
     pub(crate) fn note_trouble(&self, what: &str, result: Result<(), CheckpointError>) {

@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::config::{Durability, StoreOptions};
 use crate::fs::{FileCache, Fs};
+use crate::journal::NextFile;
 use crate::partition::Partition;
 use crate::progress::Progress;
 use crate::queue::Queue;
@@ -36,6 +37,8 @@ pub(crate) struct Core {
     /// A recovery needs no records up to this one.
     pub released: AtomicU64,
     pub background: Signal,
+    /// The journal's.
+    pub next_file: Arc<NextFile>,
     /// The store, for the few things that a partition asks of it.
     pub store: OnceLock<Weak<Inner>>,
     next_uid: AtomicU64,
@@ -64,6 +67,7 @@ impl Core {
             journal_bytes: AtomicU64::new(0),
             released: AtomicU64::new(last_seq),
             background: Signal::default(),
+            next_file: Arc::default(),
             store: OnceLock::new(),
             next_uid: AtomicU64::new(1),
         }
@@ -96,6 +100,8 @@ pub(crate) struct Wanted {
     /// Write small appends to their segments, to free memory.
     pub flush: bool,
     pub checkpoint: bool,
+    /// Make the journal's next file.
+    pub next_file: bool,
     /// Something was committed since the last checkpoint: one is due when the interval has passed.
     pub dirty: bool,
     /// Files of deleted topics and segments wait.
@@ -103,6 +109,18 @@ pub(crate) struct Wanted {
     /// There may be something to compact, and no thread that does it.
     pub compaction: bool,
     pub stop: bool,
+}
+
+impl Wanted {
+    /// Whether something is to be done now.
+    fn is_pressing(&self) -> bool {
+        self.flush
+            || self.checkpoint
+            || self.next_file
+            || self.garbage
+            || self.compaction
+            || self.stop
+    }
 }
 
 impl Signal {
@@ -127,7 +145,7 @@ impl Signal {
         let mut state = self.state.lock();
         let mut deadline = None;
         loop {
-            if state.flush || state.checkpoint || state.garbage || state.compaction || state.stop {
+            if state.is_pressing() {
                 break;
             }
             if state.dirty {

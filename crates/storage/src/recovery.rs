@@ -139,8 +139,9 @@ pub(crate) fn open(
         // A killed process may have written the position without a sync: the journal before it is about to be reused.
         inner.meta.sync().map_err(io_error)?;
     }
-    let journal =
-        Journal::start(fs, &journal_dir, found, tuning.journal_file_bytes).map_err(io_error)?;
+    let next = inner.core.next_file.clone();
+    let journal = Journal::start(fs, &journal_dir, found, tuning.journal_file_bytes, next)
+        .map_err(io_error)?;
     {
         let mut writer = inner.writer.lock();
         writer.start(journal);

@@ -412,11 +412,14 @@ impl Inner {
         let since = self.core.since_checkpoint.load(Ordering::Relaxed);
         let due = since >= self.core.options.checkpoint_bytes;
         let unflushed = self.core.unflushed.load(Ordering::Relaxed);
+        let released = self.core.released.load(Ordering::Acquire);
+        let next_file = writer.journal().ask_for_next(released);
         let full = unflushed > self.core.options.cache_bytes / 4;
         self.core.background.ask(|w| {
             w.dirty = true;
             w.checkpoint |= due;
             w.flush |= full;
+            w.next_file |= next_file;
         });
     }
 

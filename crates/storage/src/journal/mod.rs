@@ -9,11 +9,14 @@ use std::sync::Arc;
 use crate::fs::{File, Fs, OpenMode, is_disk_full};
 
 pub(crate) mod format;
+mod next;
 mod replay;
 
+pub(crate) use next::NextFile;
 pub(crate) use replay::{Replay, ReplayError, replay};
 
 use format::{FileHeader, HEADER_LEN, VERSION};
+use next::Spare;
 
 /// Journal files double in size from the first to this.
 const MAX_FILE_LEN: u64 = 32 << 20;
@@ -40,7 +43,10 @@ pub(crate) struct Journal {
     last_seq: u64,
     /// Full files that a recovery still needs, oldest first.
     full: VecDeque<JournalFile>,
-    spares: Vec<(PathBuf, Arc<dyn File>, u64)>,
+    spares: Vec<Spare>,
+    next: Arc<NextFile>,
+    /// The next file was asked for: once for each, since one that cannot be made would be tried again and again.
+    asked: bool,
     next_slot: u64,
 }
 
@@ -48,14 +54,28 @@ pub(crate) fn slot_path(dir: &Path, slot: u64) -> PathBuf {
     dir.join(format!("{slot:016}.wal"))
 }
 
+/// The path of the next new file.
+fn next_path(dir: &Path, next_slot: &mut u64) -> PathBuf {
+    let path = slot_path(dir, *next_slot);
+    *next_slot += 1;
+    path
+}
+
 impl Journal {
     /// A journal that goes on after `found.last_seq` in a fresh file. A checkpoint stands there already, so all older files are free.
-    pub fn start(fs: Arc<dyn Fs>, dir: &Path, found: Replay, min_len: u64) -> io::Result<Journal> {
+    /// Later files may be made through `next`, by another thread.
+    pub fn start(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        found: Replay,
+        min_len: u64,
+        next: Arc<NextFile>,
+    ) -> io::Result<Journal> {
         let mut spares = Vec::new();
         for path in found.spares {
             let file = fs.open(&path, OpenMode::Write)?;
             let len = file.len()?;
-            spares.push((path, file, len));
+            spares.push(Spare { path, file, len });
         }
         for path in &found.stale {
             fs.remove_file(path)?;
@@ -87,6 +107,8 @@ impl Journal {
             last_seq: found.last_seq,
             full: VecDeque::new(),
             spares,
+            next,
+            asked: false,
             next_slot,
         })
     }
@@ -97,14 +119,13 @@ impl Journal {
         if self.position + len as u64 <= self.current.len {
             return Ok(self.current.id);
         }
+        self.spares.extend(self.next.take());
         self.recycle(released)?;
-        let wanted = (self.current.len * 2)
-            .clamp(self.min_len, MAX_FILE_LEN)
-            .max(HEADER_LEN + len as u64);
+        let wanted = self.next_len().max(HEADER_LEN + len as u64);
         let spare = self
             .spares
             .iter()
-            .position(|(_, _, l)| *l >= HEADER_LEN + len as u64)
+            .position(|spare| spare.len >= HEADER_LEN + len as u64)
             .map(|i| self.spares.remove(i));
         let header = FileHeader {
             version: VERSION,
@@ -129,33 +150,58 @@ impl Journal {
         self.full
             .push_back(std::mem::replace(&mut self.current, next));
         self.position = HEADER_LEN;
+        self.asked = false;
         Ok(self.current.id)
+    }
+
+    /// Asks for the next file once half of this one is written, unless there is one that can be used again. Returns whether
+    /// [`NextFile::make`] has something to do.
+    pub fn ask_for_next(&mut self, released: u64) -> bool {
+        let is_due = self.position > self.current.len / 2 && !self.asked;
+        if !is_due || !self.spares.is_empty() || self.is_first_released(released) {
+            return false;
+        }
+        self.asked = true;
+        let len = self.next_len();
+        self.next
+            .ask(|| next_path(&self.dir, &mut self.next_slot), len)
+    }
+
+    fn next_len(&self) -> u64 {
+        (self.current.len * 2).clamp(self.min_len, MAX_FILE_LEN)
+    }
+
+    /// Whether no recovery needs the first of the full files any more.
+    fn is_first_released(&self, released: u64) -> bool {
+        let last = self.full.get(1).unwrap_or(&self.current).after_seq;
+        !self.full.is_empty() && last <= released
     }
 
     /// Removes every file that no recovery needs: the disk is full.
     pub fn give_back(&mut self, released: u64) -> io::Result<()> {
+        self.spares.extend(self.next.take());
         self.recycle(released)?;
-        while let Some((path, _, _)) = self.spares.pop() {
-            self.fs.remove_file(&path)?;
+        while let Some(spare) = self.spares.pop() {
+            self.fs.remove_file(&spare.path)?;
         }
         Ok(())
     }
 
     /// Moves files whose records are all released to the spares.
     fn recycle(&mut self, released: u64) -> io::Result<()> {
-        while !self.full.is_empty() {
-            let last = self.full.get(1).unwrap_or(&self.current).after_seq;
-            if last > released {
-                break;
-            }
-            if let Some(f) = self.full.pop_front() {
-                self.spares.push((f.path, f.file, f.len));
-            }
+        while self.is_first_released(released)
+            && let Some(f) = self.full.pop_front()
+        {
+            self.spares.push(Spare {
+                path: f.path,
+                file: f.file,
+                len: f.len,
+            });
         }
-        self.spares.sort_by_key(|(_, _, len)| *len);
+        self.spares.sort_by_key(|spare| spare.len);
         while self.spares.len() > MAX_SPARES {
-            let (path, _, _) = self.spares.remove(0);
-            self.fs.remove_file(&path)?;
+            let spare = self.spares.remove(0);
+            self.fs.remove_file(&spare.path)?;
         }
         Ok(())
     }
@@ -186,23 +232,13 @@ impl JournalFile {
         fs: &dyn Fs,
         dir: &Path,
         next_slot: &mut u64,
-        spare: Option<(PathBuf, Arc<dyn File>, u64)>,
+        spare: Option<Spare>,
         len: u64,
         header: FileHeader,
     ) -> io::Result<JournalFile> {
-        let (path, file, len) = match spare {
+        let Spare { path, file, len } = match spare {
             Some(spare) => spare,
-            None => {
-                let path = slot_path(dir, *next_slot);
-                let file = fs.open(&path, OpenMode::Truncate)?;
-                if let Err(e) = fill_with_zeros(&*file, len).and_then(|()| fs.sync_dir(dir)) {
-                    // Leaves the space to those who can use it; the error at hand is the one to tell.
-                    let _ = fs.remove_file(&path);
-                    return Err(e);
-                }
-                *next_slot += 1;
-                (path, file, len)
-            }
+            None => Spare::make(fs, next_path(dir, next_slot), len)?,
         };
         file.write_at(0, &[&header.encode()])?;
         // Before the first record, so that a torn record cannot stand in a file of the old id.
@@ -217,18 +253,6 @@ impl JournalFile {
     }
 }
 
-fn fill_with_zeros(file: &dyn File, len: u64) -> io::Result<()> {
-    const BLOCK: usize = 256 << 10;
-    let zeros = vec![0; BLOCK.min(len as usize)];
-    let mut at = 0;
-    while at < len {
-        let n = (len - at).min(BLOCK as u64);
-        file.write_at(at, &[&zeros[..n as usize]])?;
-        at += n;
-    }
-    file.sync_data()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -237,6 +261,7 @@ mod tests {
     use super::*;
     use crate::fs::sim::SimFs;
     use format::JournalOp;
+    use next::fill_with_zeros;
 
     const LEN: u64 = 2 * HEADER_LEN;
 
@@ -262,7 +287,8 @@ mod tests {
             fs.kill();
 
             let (found, _) = read(&fs, dir);
-            let mut journal = Journal::start(Arc::new(fs.clone()), dir, found, LEN).unwrap();
+            let mut journal =
+                Journal::start(Arc::new(fs.clone()), dir, found, LEN, Arc::default()).unwrap();
             let ops = [JournalOp::Meta {
                 tree: 1,
                 key: Bytes::from_static(b"k"),
@@ -277,5 +303,75 @@ mod tests {
 
             assert_eq!(read(&fs, dir).1, [1], "seed {seed}");
         }
+    }
+
+    /// Writes one record.
+    fn put(journal: &mut Journal, seq: u64, value: usize) {
+        let ops = [JournalOp::Meta {
+            tree: 1,
+            key: Bytes::from_static(b"k"),
+            value: Some(vec![7; value].into()),
+        }];
+        let id = journal.reserve(format::record_len(&ops), 0).unwrap();
+        let mut record = Vec::new();
+        format::encode_record(&mut record, id, seq, &ops);
+        journal.write(&record, seq).unwrap();
+        journal.sync().unwrap();
+    }
+
+    fn files(fs: &SimFs, dir: &Path) -> usize {
+        fs.read_dir(dir).unwrap().len()
+    }
+
+    #[test]
+    fn a_file_that_was_made_before_is_the_next_and_a_late_one_that_after_it() {
+        let dir = Path::new("/journal");
+        let fs = SimFs::new(1);
+        fs.create_dir_all(dir).unwrap();
+        fs.sync_dir(dir).unwrap();
+        let next = Arc::new(NextFile::default());
+        let found = read(&fs, dir).0;
+        let mut journal =
+            Journal::start(Arc::new(fs.clone()), dir, found, 4 * LEN, next.clone()).unwrap();
+        assert!(!journal.ask_for_next(0), "nothing is written yet");
+
+        put(&mut journal, 1, 3 * LEN as usize);
+        assert!(journal.ask_for_next(0));
+        assert!(!journal.ask_for_next(0), "it is asked for once");
+        next.make(&fs);
+        assert_eq!(files(&fs, dir), 2);
+        put(&mut journal, 2, 3 * LEN as usize);
+        assert_eq!(files(&fs, dir), 2, "the writer makes none");
+        assert_eq!(journal.current.len, 8 * LEN);
+
+        put(&mut journal, 3, 3 * LEN as usize);
+        assert!(journal.ask_for_next(0));
+        // Nobody has made it by now, so the writer does; what was asked for is not made any more.
+        put(&mut journal, 4, 7 * LEN as usize);
+        assert_eq!(files(&fs, dir), 3);
+        next.make(&fs);
+        assert_eq!(files(&fs, dir), 3);
+
+        fs.crash();
+        assert_eq!(read(&fs, dir).1, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_leaves_nothing_and_the_writer_tries_by_itself() {
+        let dir = Path::new("/journal");
+        let fs = SimFs::new(1);
+        fs.create_dir_all(dir).unwrap();
+        let next = Arc::new(NextFile::default());
+        let found = read(&fs, dir).0;
+        let mut journal =
+            Journal::start(Arc::new(fs.clone()), dir, found, 4 * LEN, next.clone()).unwrap();
+        put(&mut journal, 1, 3 * LEN as usize);
+        assert!(journal.ask_for_next(0));
+        fs.set_free(Some(100));
+        next.make(&fs);
+        assert_eq!(files(&fs, dir), 1);
+        fs.set_free(None);
+        put(&mut journal, 2, 3 * LEN as usize);
+        assert_eq!(read(&fs, dir).1, [1, 2]);
     }
 }

@@ -388,6 +388,10 @@ impl Simulation {
                 self.retain();
                 "retention"
             }
+            98 => {
+                inner.make_next_journal_file();
+                "journal file"
+            }
             97 if self.rng.random_bool(0.5) => {
                 self.snapshot();
                 "snapshot"
@@ -674,6 +678,7 @@ fn run_seeds(durability: Durability) {
         for step in [
             "checkpoint",
             "journal",
+            "journal file",
             "flush",
             "remove files",
             "snapshot",
