@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_storage::{DataWatcher, Partition};
+use ottla_storage::DataWatcher;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -29,19 +29,17 @@ pub(crate) enum Woken {
     Over,
 }
 
-/// A watch over partitions. Made before they are read, it misses nothing that comes after.
+/// A watch over partitions, or over a session's. Made before they are read, it misses nothing that comes after.
 pub(crate) struct Watch {
     wake_up: Arc<WakeUp>,
 }
 
 impl Watch {
-    /// Watches `partitions`. Each tells once.
-    pub fn on(partitions: &[Arc<Partition>]) -> Watch {
+    /// Watches what `watch` gives its watcher to.
+    pub fn on(watch: impl FnOnce(&Arc<dyn DataWatcher>)) -> Watch {
         let wake_up = Arc::new(WakeUp::default());
         let watcher: Arc<dyn DataWatcher> = wake_up.clone();
-        for partition in partitions {
-            partition.watch(&watcher);
-        }
+        watch(&watcher);
         Watch { wake_up }
     }
 

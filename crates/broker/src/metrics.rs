@@ -31,6 +31,8 @@ pub(crate) struct Metrics {
     pub connections: Counter,
     /// Connections that a limit kept out.
     pub connections_refused: Counter,
+    /// Partitions that fetches looked at.
+    pub fetch_looks: Counter,
     /// Requests of HTTP.
     pub http_requests: Counter,
     /// What clients push of their own.
@@ -58,6 +60,7 @@ impl Default for Metrics {
             bytes_out: Counter::default(),
             connections: Counter::default(),
             connections_refused: Counter::default(),
+            fetch_looks: Counter::default(),
             http_requests: Counter::default(),
             client_telemetry: ClientTelemetryCounters::default(),
         }

@@ -159,6 +159,7 @@ impl Inner {
                         if *topic == id {
                             p.mark_deleted(true);
                             p.clear();
+                            p.wake_watchers();
                         }
                         *topic != id
                     });
@@ -189,6 +190,8 @@ impl Inner {
             let mut log = partition.lock();
             partition.set_log_start(&mut log, start);
             log.start_seq = 0;
+            drop(log);
+            partition.wake_watchers();
         }
     }
 }

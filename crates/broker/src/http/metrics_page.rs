@@ -167,6 +167,11 @@ impl Scrape {
                 &metrics.bytes_out,
             ),
             (
+                "ottla_fetch_partition_looks",
+                "Partitions that fetches looked at; what is quiet in a fetch session is not",
+                &metrics.fetch_looks,
+            ),
+            (
                 "ottla_http_requests",
                 "Requests of HTTP",
                 &metrics.http_requests,

@@ -158,7 +158,7 @@ pub struct TimestampOffset {
     pub leader_epoch: i32,
 }
 
-/// Told once when a partition that it watches has new data to read, or is deleted.
+/// Told once when a partition that it watches has new data to read, its start moves, or it is deleted.
 pub trait DataWatcher: Send + Sync {
     /// Must be quick: it is called by the thread that made the data durable.
     fn data_available(&self);
@@ -250,7 +250,8 @@ impl Partition {
             .upgrade()
             .expect("a partition that is borrowed is alive")
     }
-    pub(crate) fn is_deleted(&self) -> bool {
+    /// Whether its topic is deleted. Who watches is told after this is so.
+    pub fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
     }
 
@@ -441,7 +442,8 @@ impl Partition {
     pub fn size_bytes(&self) -> u64 {
         self.log.lock().segments.iter().map(|s| s.size).sum()
     }
-    /// Calls `watcher` once when the high watermark passes what it is now, or the topic is deleted. Dropped watchers are forgotten.
+    /// Calls `watcher` once when the high watermark or the log's start is not what it is now any more, or the topic is deleted. Dropped
+    /// watchers are forgotten.
     pub fn watch(&self, watcher: &Arc<dyn DataWatcher>) {
         let mut watchers = self.watchers.lock();
         // Those that gave up waiting would pile up on a partition that nobody writes to.

@@ -104,6 +104,8 @@ impl Partition {
             return Ok(Err(StoreError::Closed));
         };
         let moved = self.move_start(&store, &mut log, target);
+        drop(log);
+        self.wake_watchers();
         Ok(moved.map(|(seq, _)| (target, Commit(seq))))
     }
 
@@ -143,6 +145,8 @@ impl Partition {
             self.mark_dirty(&mut log);
         }
         let (_, segments) = self.move_start(store, &mut log, target)?;
+        drop(log);
+        self.wake_watchers();
         Ok(segments)
     }
 
