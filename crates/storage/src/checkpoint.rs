@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::error::StoreError;
 use crate::fs::is_disk_full;
 use crate::meta::{self, MetaWrite};
-use crate::partition::files::Capture;
+use crate::partition::capture::{self, Capture};
 use crate::partition::row::{StateRow, partition_key};
 use crate::partition::{Partition, aborted};
 use crate::progress::Stage;
@@ -202,8 +202,8 @@ impl Inner {
         self.check_room(0)?;
         self.write_blocks(captures)?;
         let mut rows = Vec::with_capacity(2 * captures.len());
+        capture::write_all(&*self.core.fs, captures)?;
         for capture in captures {
-            capture.write()?;
             if capture.partition.is_deleted() {
                 continue;
             }

@@ -25,6 +25,9 @@ use crate::store::{Inner, Tuning};
 use crate::topic::TopicId;
 use crate::writer::{self, Writer};
 
+/// Partitions whose files are open together to be synced.
+const SYNCED_AT_ONCE: usize = 64;
+
 /// Opens a store, ready for its first commit.
 pub(crate) fn open(
     fs: Arc<dyn Fs>,
@@ -118,16 +121,21 @@ pub(crate) fn open(
         tracing::info!(commits = found.replayed, "recovered from the journal");
         let touched: Vec<Arc<Partition>> = inner.partitions.read().values().cloned().collect();
         // Without syncs a power cut could still take appends that the journal has, and the deletions behind them, but not files back.
-        for partition in &touched {
-            partition.sync_segments().map_err(io_error)?;
+        for some in touched.chunks(SYNCED_AT_ONCE) {
+            let mut files = Vec::new();
+            for partition in some {
+                files.extend(partition.unsynced_files().map_err(io_error)?);
+            }
+            fs.sync_all(&files, &[]).map_err(io_error)?;
         }
         for partition in &touched {
             partition.drop_deleted().map_err(io_error)?;
         }
-        fs.sync_dir(&datadir::topics_dir(dir)).map_err(io_error)?;
+        let mut directories = vec![datadir::topics_dir(dir)];
         for partition in &touched {
-            partition.sync_names().map_err(io_error)?;
+            directories.extend(partition.directory().map_err(io_error)?);
         }
+        fs.sync_all(&[], &directories).map_err(io_error)?;
         inner.checkpoint().map_err(|e| match e {
             crate::checkpoint::CheckpointError::Io(e) => io_error(e),
             other => damaged(format!("checkpoint after recovery: {other}")),

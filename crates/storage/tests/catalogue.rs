@@ -10,19 +10,6 @@ use ottla_storage::fs::OsFs;
 use ottla_storage::{OpenError, Store};
 use support::*;
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_flipped_bit_in_the_catalogue_is_an_error_or_harmless() {
     let dir = tempfile::tempdir().unwrap();
@@ -45,7 +32,7 @@ async fn a_flipped_bit_in_the_catalogue_is_an_error_or_harmless() {
         let used: Vec<usize> = (0..bytes.len()).filter(|i| bytes[*i] != 0).collect();
         for at in used.iter().step_by((used.len() / 60).max(1)) {
             let copied = tempfile::tempdir().unwrap();
-            copy(dir.path(), copied.path());
+            copy_tree(dir.path(), copied.path());
             let mut bad = bytes.clone();
             bad[*at] ^= 1;
             let target = copied.path().join("meta").join(file.file_name().unwrap());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::meta::MetaStore;
@@ -85,6 +85,12 @@ pub trait Fs: Send + Sync {
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes what was written to `files` durable, and the names in `directories`. All at the same time, if that is faster; an error is
+    /// one of those that there were.
+    fn sync_all(&self, files: &[Arc<dyn File>], directories: &[PathBuf]) -> io::Result<()> {
+        directories.iter().try_for_each(|dir| self.sync_dir(dir))?;
+        files.iter().try_for_each(|file| file.sync_data())
+    }
     /// What a directory holds, in no particular order.
     fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
     /// Whether there is such a file or directory.

@@ -3,8 +3,10 @@
 use std::fs;
 use std::io::{self, IoSlice, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use rustix::fs::FlockOperation;
 
@@ -18,6 +20,8 @@ pub struct OsFs;
 #[derive(Debug)]
 struct OsFile(fs::File);
 
+/// Syncs that wait at the same time, where there are many.
+const SYNCING_THREADS: usize = 8;
 /// Linux takes at most 1024 buffers a call (`UIO_MAXIOV`).
 const MAX_BUFFERS: usize = 1024;
 
@@ -106,6 +110,37 @@ impl Fs for OsFs {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         fs::File::open(path)?.sync_all()
+    }
+
+    /// File systems write down many syncs that wait together at once: ext4 in one transaction of its journal.
+    fn sync_all(&self, files: &[Arc<dyn File>], directories: &[PathBuf]) -> io::Result<()> {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                match (
+                    directories.get(at),
+                    files.get(at.wrapping_sub(directories.len())),
+                ) {
+                    (Some(dir), _) => self.sync_dir(dir)?,
+                    (None, Some(file)) => file.sync_data()?,
+                    (None, None) => return Ok(()),
+                }
+            }
+        };
+        let helpers = (files.len() + directories.len())
+            .min(SYNCING_THREADS)
+            .saturating_sub(1);
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+            let results = threads.into_iter().map(|thread| match thread.join() {
+                Ok(result) => result,
+                Err(_) => Err(io::Error::other("a thread that syncs panicked")),
+            });
+            // This thread works as well, and then waits for all of them.
+            let own = work();
+            results.fold(own, |all, one| all.and(one))
+        })
     }
 
     fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {

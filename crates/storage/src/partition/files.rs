@@ -1,6 +1,5 @@
-//! A partition's files: opening, writing what is only in memory, what a checkpoint takes.
+//! A partition's files: opening, writing what is only in memory.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,9 +7,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::aborted::{Blocks, CapturedBlocks};
-use super::row::{PartitionRow, SegmentRow};
-use super::{Log, Partition, Segment};
+use super::{Partition, Segment};
 use crate::fs::{File, OpenMode};
 use crate::index::{OFFSET_ENTRY, TIME_ENTRY};
 
@@ -74,25 +71,6 @@ pub(crate) fn parse_file_name(name: &str) -> Option<SegmentId> {
 pub(super) const KINDS: [SegmentFile; 3] =
     [SegmentFile::Log, SegmentFile::Index, SegmentFile::TimeIndex];
 
-/// What a checkpoint takes of a partition: consistent with itself, and durable once commit `seq` is.
-pub(crate) struct Capture {
-    pub partition: Arc<Partition>,
-    pub seq: u64,
-    pub row: PartitionRow,
-    pub state: Option<Vec<u8>>,
-    pub blocks: CapturedBlocks,
-    batches: Vec<(i64, u64, Bytes)>,
-    segments: Vec<CapturedSegment>,
-}
-
-struct CapturedSegment {
-    id: SegmentId,
-    offsets_at: u64,
-    offsets: Vec<u8>,
-    times_at: u64,
-    times: Vec<u8>,
-}
-
 impl Partition {
     pub(crate) fn path(&self, id: SegmentId, kind: SegmentFile) -> PathBuf {
         self.dir.join(file_name(id, kind))
@@ -113,60 +91,79 @@ impl Partition {
         Ok(file)
     }
 
-    /// A segment's log for writing, made if this is the first write to it.
+    /// A segment's log for writing, made if this is the first write to it, its name durable.
     pub(crate) fn writable(&self, base: i64) -> io::Result<Arc<dyn File>> {
         let _opening = self.opening.lock();
+        let file = self.made(base)?;
+        if self.segment(base, |s| s.unnamed) == Some(true) {
+            self.core.fs.sync_all(&[], &self.unsynced_directories())?;
+            self.segment(base, |s| s.unnamed = false);
+        }
+        Ok(file)
+    }
+
+    /// As [`Partition::writable`], its name not durable if it is made here: a checkpoint syncs the names of many together.
+    fn written_to(&self, base: i64) -> io::Result<Arc<dyn File>> {
+        let _opening = self.opening.lock();
+        self.made(base)
+    }
+
+    fn made(&self, base: i64) -> io::Result<Arc<dyn File>> {
         let id = SegmentId::appended(base);
-        let fresh = {
-            let log = self.log.lock();
-            log.segments
-                .iter()
-                .rev()
-                .find(|s| s.base_offset == base)
-                .is_some_and(|s| s.fresh)
-        };
-        if !fresh {
+        if self.segment(base, |s| s.fresh) != Some(true) {
             return self.file(id, SegmentFile::Log);
         }
         self.core.files.forget(self.uid, id);
         let fs = &self.core.fs;
         fs.create_dir_all(&self.dir)?;
-        // Also when it was there: a process that was killed may have made it without this.
-        if let Some(parent) = self.dir.parent() {
-            fs.sync_dir(parent)?;
-        }
+        let mut removed = false;
         for kind in KINDS {
             let path = self.path(id, kind);
             // What is there is of another life, and a snapshot may share it.
             if fs.exists(&path)? {
                 fs.remove_file(&path)?;
+                removed = true;
             }
             fs.open(&path, OpenMode::Truncate)?;
         }
-        fs.sync_dir(&self.dir)?;
-        let file = self.file(id, SegmentFile::Log)?;
-        let mut log = self.log.lock();
-        if let Some(s) = log
-            .segments
-            .iter_mut()
-            .rev()
-            .find(|s| s.base_offset == base)
-        {
-            s.fresh = false;
+        if removed {
+            // It must not come back, and be written to.
+            fs.sync_dir(&self.dir)?;
         }
+        let file = self.file(id, SegmentFile::Log)?;
+        self.segment(base, |s| {
+            s.fresh = false;
+            s.unnamed = true;
+        });
         Ok(file)
     }
 
-    /// Syncs the segments that were written to since the last checkpoint, as far as they have a file.
-    pub(crate) fn sync_segments(&self) -> io::Result<()> {
+    /// Looks at the segment that begins at `base`, if there is one.
+    fn segment<R>(&self, base: i64, look: impl FnOnce(&mut Segment) -> R) -> Option<R> {
+        let mut log = self.log.lock();
+        let mut segments = log.segments.iter_mut().rev();
+        segments.find(|s| s.base_offset == base).map(look)
+    }
+
+    /// The directories whose names are to be synced when files were made in this one. The one above also when this was there: a process
+    /// that was killed may have made it without.
+    pub(super) fn unsynced_directories(&self) -> Vec<PathBuf> {
+        let parent = self.dir.parent().map(PathBuf::from);
+        parent.into_iter().chain([self.dir.clone()]).collect()
+    }
+
+    /// The files of segments that were written to since the last checkpoint, as far as there are any.
+    pub(crate) fn unsynced_files(&self) -> io::Result<Vec<Arc<dyn File>>> {
         let unsynced: Vec<SegmentId> = {
             let log = self.log.lock();
             let unsynced = log.segments.iter().filter(|s| s.unsynced && !s.fresh);
             unsynced.map(Segment::id).collect()
         };
-        unsynced
-            .into_iter()
-            .try_for_each(|id| sync_if_there(self.file(id, SegmentFile::Log)))
+        let mut files = Vec::new();
+        for id in unsynced {
+            files.extend(if_there(self.file(id, SegmentFile::Log))?);
+        }
+        Ok(files)
     }
 
     /// Removes a segment's files, as far as they are there.
@@ -181,12 +178,9 @@ impl Partition {
         Ok(())
     }
 
-    /// Makes the names of files durable that a killed process may have made without a sync.
-    pub(crate) fn sync_names(&self) -> io::Result<()> {
-        if self.core.fs.exists(&self.dir)? {
-            self.core.fs.sync_dir(&self.dir)?;
-        }
-        Ok(())
+    /// Its directory, if it is there: a killed process may have made names in it without a sync.
+    pub(crate) fn directory(&self) -> io::Result<Option<PathBuf>> {
+        Ok(self.core.fs.exists(&self.dir)?.then(|| self.dir.clone()))
     }
 
     /// Cuts what a crash left behind the known end of the last segment. For a partition just loaded.
@@ -236,7 +230,7 @@ impl Partition {
         Ok(())
     }
 
-    fn mark_in_file(&self, below: i64) {
+    pub(super) fn mark_in_file(&self, below: i64) {
         let mut log = self.log.lock();
         let mut flushed = 0;
         for cached in &mut log.ring {
@@ -252,7 +246,7 @@ impl Partition {
     }
 
     /// Writes neighbours in one call.
-    fn write_batches(&self, batches: &[(i64, u64, Bytes)]) -> io::Result<()> {
+    pub(super) fn write_batches(&self, batches: &[(i64, u64, Bytes)]) -> io::Result<()> {
         let mut rest = batches;
         while let Some((segment, position, first)) = rest.first() {
             let mut end = position + first.len() as u64;
@@ -264,120 +258,18 @@ impl Partition {
                 bufs.push(bytes);
                 end += bytes.len() as u64;
             }
-            self.writable(*segment)?.write_at(*position, &bufs)?;
+            self.written_to(*segment)?.write_at(*position, &bufs)?;
             rest = &rest[bufs.len()..];
         }
         Ok(())
     }
-
-    /// What a checkpoint is to keep of this partition as it is now; not dirty after that.
-    pub(crate) fn capture(&self) -> Capture {
-        self.capture_locked(&mut self.log.lock())
-    }
-
-    pub(crate) fn capture_locked(&self, log: &mut Log) -> Capture {
-        log.dirty = false;
-        let mut segments = Vec::new();
-        for s in &mut log.segments {
-            if s.unsynced || !s.index.offsets.is_empty() || !s.index.times.is_empty() {
-                let (offsets, times) = s.index.encode(s.base_offset);
-                s.unsynced = false;
-                segments.push(CapturedSegment {
-                    id: s.id(),
-                    offsets_at: u64::from(s.index.in_file.offsets) * OFFSET_ENTRY as u64,
-                    offsets,
-                    times_at: u64::from(s.index.in_file.times) * TIME_ENTRY as u64,
-                    times,
-                });
-            }
-        }
-        let blocks = Blocks::capture(log, self.high_watermark());
-        Capture {
-            partition: self.arc(),
-            blocks,
-            seq: log.last_seq,
-            row: PartitionRow {
-                end: log.end,
-                segments: log.segments.iter().map(SegmentRow::of).collect(),
-                cleaned_to: log.cleaned_to,
-            },
-            state: log.state.snapshot(),
-            batches: log
-                .ring
-                .iter()
-                .filter(|c| !c.in_file)
-                .map(|c| (c.segment, c.position, c.bytes.clone()))
-                .collect(),
-            segments,
-        }
-    }
-}
-
-impl Capture {
-    /// Writes and syncs the partition's files. Call it when commit `seq` is durable.
-    pub fn write(&self) -> io::Result<()> {
-        let p = &self.partition;
-        if p.is_deleted() {
-            return Ok(());
-        }
-        p.write_batches(&self.batches)?;
-        for s in &self.segments {
-            if s.offsets_at == 0 && s.offsets.is_empty() && s.times.is_empty() {
-                // Only its log changed.
-                sync_if_there(p.file(s.id, SegmentFile::Log))?;
-                continue;
-            }
-            sync_if_there(p.file(s.id, SegmentFile::Log))?;
-            for (kind, at, bytes) in [
-                (SegmentFile::Index, s.offsets_at, &s.offsets),
-                (SegmentFile::TimeIndex, s.times_at, &s.times),
-            ] {
-                if bytes.is_empty() {
-                    continue;
-                }
-                let file = match p.file(s.id, kind) {
-                    // Somebody removed it: readers do without, and the rows stay right.
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                        p.core.fs.open(&p.path(s.id, kind), OpenMode::Truncate)?
-                    }
-                    other => other?,
-                };
-                file.write_at(at, &[bytes])?;
-                file.sync_data()?;
-            }
-        }
-        p.mark_in_file(self.row.end);
-        let mut log = p.lock();
-        let done: BTreeMap<SegmentId, &CapturedSegment> =
-            self.segments.iter().map(|s| (s.id, s)).collect();
-        for s in &mut log.segments {
-            let Some(captured) = done.get(&s.id()) else {
-                continue;
-            };
-            let offsets = captured.offsets.len() / OFFSET_ENTRY;
-            let times = captured.times.len() / TIME_ENTRY;
-            s.index.written(offsets, times);
-        }
-        Ok(())
-    }
-
-    /// The checkpoint did not come to an end: the next one takes this partition again.
-    pub fn give_back(&self) {
-        let mut log = self.partition.lock();
-        for s in &mut log.segments {
-            if self.segments.iter().any(|c| c.id == s.id()) {
-                s.unsynced = true;
-            }
-        }
-        self.partition.mark_dirty(&mut log);
-    }
 }
 
 /// Retention may have removed the segment meanwhile.
-fn sync_if_there(file: io::Result<Arc<dyn File>>) -> io::Result<()> {
+pub(super) fn if_there(file: io::Result<Arc<dyn File>>) -> io::Result<Option<Arc<dyn File>>> {
     match file {
-        Ok(file) => file.sync_data(),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
 }

@@ -72,6 +72,8 @@ pub(crate) struct Segment {
     pub index: IndexTail,
     /// Whether the file has nothing of this segment yet: it is emptied before the first write.
     pub fresh: bool,
+    /// Its files are made, and their names may not be durable yet.
+    pub unnamed: bool,
     /// Written to since it was last synced by a checkpoint.
     pub unsynced: bool,
     /// The last commit of this process with an append to it; 0 without one.
@@ -274,6 +276,7 @@ impl Log {
             created_ms: now_ms,
             index: IndexTail::default(),
             fresh: true,
+            unnamed: false,
             unsynced: false,
             last_seq: 0,
         });

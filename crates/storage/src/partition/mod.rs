@@ -21,6 +21,7 @@ use crate::topic::TopicId;
 
 pub(crate) mod aborted;
 mod build;
+pub(crate) mod capture;
 mod closed;
 mod compact;
 pub(crate) mod files;

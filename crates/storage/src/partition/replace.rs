@@ -62,6 +62,7 @@ impl Partition {
             created_ms: sources.iter().map(|s| s.created_ms).max().unwrap_or(0),
             index: std::mem::take(&mut new.index),
             fresh: false,
+            unnamed: false,
             unsynced: false,
             last_seq: 0,
         };

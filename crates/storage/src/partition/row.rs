@@ -146,6 +146,7 @@ impl SegmentRow {
             },
             // One that is closed is not written to, and may be empty.
             fresh: active && self.size == 0,
+            unnamed: false,
             unsynced: false,
             last_seq: 0,
         }

@@ -129,3 +129,17 @@ pub fn read_all(partition: &Partition, max: usize) -> Vec<(i64, Vec<u8>)> {
     }
     out
 }
+
+/// All files below a directory, as they are now.
+pub fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +16,8 @@ struct Shared {
     used: AtomicU64,
     operations: AtomicU64,
     bytes_read: AtomicU64,
+    /// How often somebody waited for the device: files that are synced together count once.
+    syncs: AtomicU64,
 }
 
 /// [`OsFs`] with a budget, and counters.
@@ -29,6 +31,7 @@ impl Default for ObservedFs {
             used: AtomicU64::new(0),
             operations: AtomicU64::new(0),
             bytes_read: AtomicU64::new(0),
+            syncs: AtomicU64::new(0),
         }))
     }
 }
@@ -42,6 +45,9 @@ impl ObservedFs {
     }
     pub fn bytes_read(&self) -> u64 {
         self.0.bytes_read.load(Ordering::SeqCst)
+    }
+    pub fn syncs(&self) -> u64 {
+        self.0.syncs.load(Ordering::SeqCst)
     }
     fn count(&self) {
         self.0.operations.fetch_add(1, Ordering::SeqCst);
@@ -88,6 +94,7 @@ impl File for ObservedFile {
         self.inner.write_at(position, bufs)
     }
     fn sync_data(&self) -> io::Result<()> {
+        self.shared.syncs.fetch_add(1, Ordering::SeqCst);
         self.shared.operations.fetch_add(1, Ordering::SeqCst);
         self.inner.sync_data()
     }
@@ -131,7 +138,17 @@ impl Fs for ObservedFs {
     }
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.count();
+        self.0.syncs.fetch_add(1, Ordering::SeqCst);
         OsFs.sync_dir(path)
+    }
+    fn sync_all(&self, files: &[Arc<dyn File>], directories: &[PathBuf]) -> io::Result<()> {
+        let before = self.syncs();
+        directories.iter().try_for_each(|dir| self.sync_dir(dir))?;
+        files.iter().try_for_each(|file| file.sync_data())?;
+        if self.syncs() > before {
+            self.0.syncs.store(before + 1, Ordering::SeqCst);
+        }
+        Ok(())
     }
     fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         self.count();
