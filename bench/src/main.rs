@@ -10,6 +10,7 @@ mod payload;
 mod plot;
 mod process;
 mod report;
+mod scale;
 mod stats;
 mod target;
 
@@ -26,7 +27,7 @@ use target::{Programs, Target};
 
 /// Measures Ottla and Apache Kafka side by side.
 #[derive(Debug, Parser)]
-#[command(name = "ottla-bench", args_conflicts_with_subcommands = true)]
+#[command(name = "ottla-bench")]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -71,6 +72,8 @@ struct Arguments {
 /// What is run instead of measurements.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure what costs are as sizes grow: partitions, groups, connections, producers, the log
+    Scale(scale::Arguments),
     /// Serve a load with nothing but what any server must do (the benchmark runs this itself)
     #[command(hide = true)]
     Floor(floor::Arguments),
@@ -93,6 +96,12 @@ fn main() -> Result<()> {
         .block_on(async {
             match command {
                 Some(Command::Floor(floor)) => floor::serve(floor).await,
+                Some(Command::Scale(curves)) => {
+                    let targets = targets(&arguments);
+                    let programs = programs(&arguments, &targets)?;
+                    let machine = machine(&arguments);
+                    scale::run(&curves, &programs, &targets, machine, &arguments.output).await
+                }
                 None => run(arguments).await,
             }
         })

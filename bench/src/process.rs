@@ -28,6 +28,25 @@ pub fn resident_bytes(pid: u32) -> Result<u64> {
     Ok(kib * 1024)
 }
 
+/// Files that the process has open, sockets included. Linux only.
+pub fn open_files(pid: u32) -> Result<usize> {
+    Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
+/// How often the process's threads that are alive went to sleep of themselves: an idle one does not. Linux only.
+pub fn sleeps(pid: u32) -> Result<u64> {
+    let mut sum = 0;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread that ends meanwhile is none.
+        let status = std::fs::read_to_string(task?.path().join("status")).unwrap_or_default();
+        let mut lines = status.lines();
+        if let Some(count) = lines.find_map(|l| l.strip_prefix("voluntary_ctxt_switches:")) {
+            sum += count.trim().parse::<u64>()?;
+        }
+    }
+    Ok(sum)
+}
+
 /// Bytes that the files below `directory` occupy on the device (a sparse file counts what is allocated).
 pub fn disk_bytes(directory: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(directory) else {
@@ -102,5 +121,11 @@ mod tests {
         }
         assert!(cpu_seconds(pid).unwrap() > before);
         assert!(resident_bytes(pid).unwrap() > 100_000);
+        if cfg!(target_os = "linux") {
+            assert!(open_files(pid).unwrap() > 2);
+            let before = sleeps(pid).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            assert!(sleeps(pid).unwrap() > before);
+        }
     }
 }

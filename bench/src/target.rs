@@ -75,6 +75,8 @@ pub struct Programs {
 /// A running broker. Killed on drop; [`Server::stop`] is the graceful way.
 pub struct Server {
     child: Child,
+    /// As it was started, and will be again.
+    command: Command,
     /// Where it answers.
     pub address: String,
     /// From the start of the process to the first answer.
@@ -113,6 +115,18 @@ impl Server {
         Server::run(command, data, address, Instant::now()).await
     }
 
+    /// As [`Server::start`] of Ottla, on a data directory that `prepare` has filled.
+    pub async fn start_on(
+        programs: &Programs,
+        prepare: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Server> {
+        let data = TempDir::new_in(&programs.scratch)?;
+        prepare(&data.path().join("data"))?;
+        let port = free_port()?;
+        let command = ottla(programs, port, data.path());
+        Server::run(command, data, format!("127.0.0.1:{port}"), Instant::now()).await
+    }
+
     /// As [`Server::start`], by what an image does when its container starts: settings come from variables, and Kafka's directory is
     /// formatted as a part of it.
     pub async fn start_as_image(target: Target, programs: &Programs) -> Result<Server> {
@@ -146,6 +160,7 @@ impl Server {
             .with_context(|| format!("{:?} cannot be run", command.get_program()))?;
         let mut server = Server {
             child,
+            command,
             address,
             started_in: Duration::ZERO,
             data,
@@ -181,11 +196,36 @@ impl Server {
 
     /// Asks it to stop, and says how long that took.
     pub fn stop(mut self) -> Result<Duration> {
+        self.end("TERM")
+    }
+
+    /// Asks it to stop and starts it again on its data. How long each took.
+    pub async fn restart(&mut self) -> Result<(Duration, Duration)> {
+        let stopped_in = self.end("TERM")?;
+        Ok((stopped_in, self.start_again().await?))
+    }
+
+    /// Kills it and starts it again on its data. How long the start took.
+    pub async fn crash(&mut self) -> Result<Duration> {
+        self.end("KILL")?;
+        self.start_again().await
+    }
+
+    fn end(&mut self, signal: &str) -> Result<Duration> {
         let started = Instant::now();
-        let status = Command::new("kill").arg(self.pid().to_string()).status()?;
+        let status = Command::new("kill")
+            .args(["-s", signal, &self.pid().to_string()])
+            .status()?;
         anyhow::ensure!(status.success(), "kill failed: {status}");
         self.child.wait()?;
         Ok(started.elapsed())
+    }
+
+    async fn start_again(&mut self) -> Result<Duration> {
+        let started = Instant::now();
+        self.child = self.command.spawn()?;
+        self.wait_for_answer(started).await?;
+        Ok(self.started_in)
     }
 }
 
