@@ -76,15 +76,11 @@ impl Catalog {
     pub fn fill(&self, all: impl IntoIterator<Item = (Topic, Arc<str>)>) {
         let mut names = self.lock();
         let mut topics = Topics::default();
-        let (by_name, by_id) = (
-            Arc::make_mut(&mut topics.by_name),
-            Arc::make_mut(&mut topics.by_id),
-        );
         for (topic, label) in all {
             names.labels.insert(topic.id, label);
             let topic = Arc::new(topic);
-            by_name.insert(topic.name.clone(), topic.clone());
-            by_id.insert(topic.id, topic);
+            topics.by_name.insert(topic.name.clone(), topic.clone());
+            topics.by_id.insert(topic.id, topic);
         }
         self.topics.store(Arc::new(topics));
     }
@@ -106,14 +102,10 @@ impl Catalog {
             .retired
             .extend(gone.iter().map(|(_, label)| label.clone()));
         let mut topics = Topics::default();
-        let (by_name, by_id) = (
-            Arc::make_mut(&mut topics.by_name),
-            Arc::make_mut(&mut topics.by_id),
-        );
         for (topic, label) in all {
             names.labels.insert(topic.id, label);
-            by_name.insert(topic.name.clone(), topic.clone());
-            by_id.insert(topic.id, topic);
+            topics.by_name.insert(topic.name.clone(), topic.clone());
+            topics.by_id.insert(topic.id, topic);
         }
         self.topics.store(Arc::new(topics));
         gone
@@ -123,18 +115,18 @@ impl Catalog {
     pub fn put(&self, names: &mut Names, topic: Arc<Topic>, label: Arc<str>) {
         names.labels.insert(topic.id, label);
         let mut topics = self.topics();
-        Arc::make_mut(&mut topics.by_name).insert(topic.name.clone(), topic.clone());
-        Arc::make_mut(&mut topics.by_id).insert(topic.id, topic);
+        topics.by_name.insert(topic.name.clone(), topic.clone());
+        topics.by_id.insert(topic.id, topic);
         self.topics.store(Arc::new(topics));
     }
 
     /// Removes a topic.
     pub fn remove(&self, names: &mut Names, id: &TopicId) -> Option<Arc<Topic>> {
         let mut topics = self.topics();
-        let topic = Arc::make_mut(&mut topics.by_id).remove(id)?;
+        let topic = topics.by_id.remove(id)?;
         // The name may belong to a newer topic by now.
         if topics.by_name.get(&topic.name).is_some_and(|t| t.id == *id) {
-            Arc::make_mut(&mut topics.by_name).remove(&topic.name);
+            topics.by_name.remove(&topic.name);
         }
         names.labels.remove(id);
         self.topics.store(Arc::new(topics));

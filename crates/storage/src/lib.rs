@@ -30,6 +30,7 @@ mod recovery;
 mod replay_plan;
 mod reset;
 mod retention;
+mod shared_map;
 #[cfg(test)]
 mod simulation;
 pub mod snapshot;

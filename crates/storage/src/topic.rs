@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 pub use uuid::Uuid;
 
+use crate::shared_map::SharedMap;
+
 /// A topic's identity; its name is a label.
 pub type TopicId = Uuid;
 
@@ -37,8 +39,8 @@ pub struct NewTopic {
 /// A snapshot of the catalogue; cheap to clone, never changes.
 #[derive(Debug, Clone, Default)]
 pub struct Topics {
-    pub(crate) by_name: Arc<BTreeMap<Arc<str>, Arc<Topic>>>,
-    pub(crate) by_id: Arc<BTreeMap<TopicId, Arc<Topic>>>,
+    pub(crate) by_name: SharedMap<Arc<str>, Arc<Topic>>,
+    pub(crate) by_id: SharedMap<TopicId, Arc<Topic>>,
 }
 
 impl Topics {
@@ -60,6 +62,6 @@ impl Topics {
     }
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
+        self.by_name.len() == 0
     }
 }
