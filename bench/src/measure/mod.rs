@@ -13,13 +13,17 @@ use crate::floor;
 use crate::process::cpu_seconds;
 use crate::target::{Programs, Server, Target};
 
+pub mod closed_loop;
 pub mod compaction;
 pub mod connections;
+pub mod fairness;
 pub mod group;
 pub mod latency;
 pub mod librdkafka;
 pub mod life;
+pub mod members;
 pub mod raw;
+pub mod small_requests;
 pub mod transactions;
 
 /// The topic of every measurement.
@@ -150,6 +154,10 @@ pub enum Measurement {
     Latency,
     /// Many connections with one small durable produce in flight each, over this many partitions.
     Connections(i32),
+    /// Requests without records.
+    SmallRequests(small_requests::Asked),
+    /// Light clients beside heavy ones.
+    Fairness(fairness::Beside),
     /// A consumer group of three.
     Group,
     /// Transactions of so many records.
@@ -176,6 +184,14 @@ impl Measurement {
             let name = format!("50 connections, {partitions} partitions");
             (name, Measurement::Connections(partitions))
         }));
+        all.extend(
+            small_requests::Asked::ALL
+                .map(|asked| (asked.name().into(), Measurement::SmallRequests(asked))),
+        );
+        all.extend(
+            fairness::Beside::ALL
+                .map(|beside| (beside.name().into(), Measurement::Fairness(beside))),
+        );
         all.push(("group of 3".into(), Measurement::Group));
         all.extend(transactions::SIZES.map(|records| {
             let name = format!("transactions of {records}");
@@ -208,6 +224,8 @@ impl Measurement {
             Measurement::Raw => raw::run(scene).await,
             Measurement::Latency => latency::run(scene).await,
             Measurement::Connections(partitions) => connections::run(scene, partitions).await,
+            Measurement::SmallRequests(asked) => small_requests::run(scene, asked).await,
+            Measurement::Fairness(beside) => fairness::run(scene, beside).await,
             Measurement::Group => group::run(scene).await,
             Measurement::Transactions(records) => transactions::run(scene, records).await,
             Measurement::Compaction => compaction::run(scene).await,

@@ -20,13 +20,16 @@ use crate::pages;
 use crate::payload::Payload;
 use crate::stats::percentile_ms;
 
-const PARTITIONS: i32 = 6;
+/// Partitions that the load is spread over.
+pub const PARTITIONS: i32 = 6;
 /// Each connection serves its share of the partitions.
 const CONNECTIONS: i32 = 3;
 /// Requests in flight on a connection, as the Java producer could have.
 const IN_FLIGHT: usize = 2;
-const RECORDS: i64 = 880;
-const RECORD_BYTES: usize = 1024;
+/// Records of a batch.
+pub const RECORDS: i64 = 880;
+/// Bytes of their values.
+pub const RECORD_BYTES: usize = 1024;
 /// A full run writes, and reads, this many batches on each connection.
 const BATCHES: u64 = 600;
 
@@ -87,7 +90,7 @@ pub async fn run(scene: &Scene) -> Result<Vec<Sample>> {
     let warm_up = (batches / u64::from(WARM_UP_SHARE)).max(1);
     let writing = |batches: u64| {
         let batch = batch.clone();
-        move |stream, partitions| write(stream, partitions, &batch, batches)
+        move |stream, partitions| write(stream, partitions, &batch, 0..batches)
     };
     let payload = (batches + warm_up) * CONNECTIONS as u64 * batch.len() as u64;
     pages::touch(&scene.programs.scratch, payload)?;
@@ -107,7 +110,7 @@ pub async fn run(scene: &Scene) -> Result<Vec<Sample>> {
 
     let length = batch.len();
     let reading =
-        |batches: u64| move |stream, partitions| read(stream, partitions, length, batches);
+        |batches: u64| move |stream, partitions| read(stream, partitions, length, 0..batches);
     each_connection(&server.address, reading(warm_up)).await?;
     let meter = Meter::start(&server)?;
     each_connection(&server.address, reading(batches)).await?;
@@ -120,7 +123,7 @@ pub async fn run(scene: &Scene) -> Result<Vec<Sample>> {
 }
 
 /// Runs `work` on a blocking thread for each connection, with the partitions that are its own.
-async fn each_connection<F>(address: &str, work: F) -> Result<Vec<Duration>>
+pub async fn each_connection<F>(address: &str, work: F) -> Result<Vec<Duration>>
 where
     F: Fn(TcpStream, Vec<i32>) -> Result<Vec<Duration>> + Clone + Send + 'static,
 {
@@ -142,11 +145,12 @@ where
     Ok(times)
 }
 
-fn write(
+/// Writes `batch` once for each of `numbers`, over the partitions in turns; the time of each request.
+pub fn write(
     mut stream: TcpStream,
     partitions: Vec<i32>,
     batch: &Bytes,
-    batches: u64,
+    numbers: impl Iterator<Item = u64>,
 ) -> Result<Vec<Duration>> {
     let frames = partitions
         .iter()
@@ -155,7 +159,7 @@ fn write(
     let mut sent = std::collections::VecDeque::new();
     let mut times = Vec::new();
     let mut answer = Vec::new();
-    for frame in frames.iter().cycle().take(batches as usize) {
+    for (frame, _) in frames.iter().cycle().zip(numbers) {
         if sent.len() == IN_FLIGHT {
             read_frame(&mut stream, &mut answer)?;
             times.extend(sent.pop_front().map(|at: Instant| at.elapsed()));
@@ -190,16 +194,17 @@ pub fn fetch_frame(partition: i32, offset: i64, max_bytes: i32) -> Result<Bytes>
     frame(12, &request)
 }
 
-fn read(
+/// Reads the batches of `numbers` as [`write`] has written them, of `length` bytes each; the time of each request.
+pub fn read(
     mut stream: TcpStream,
     partitions: Vec<i32>,
     length: usize,
-    batches: u64,
+    numbers: impl Iterator<Item = u64>,
 ) -> Result<Vec<Duration>> {
     let mut answer = Vec::new();
     let share = partitions.len() as u64;
     let mut times = Vec::new();
-    for number in 0..batches {
+    for number in numbers {
         let partition = partitions[(number % share) as usize];
         let offset = (number / share) as i64 * RECORDS;
         let at = Instant::now();
