@@ -52,6 +52,10 @@ pub(crate) const POSITION_KEY: &[u8] = b"position";
 impl Inner {
     /// The background thread's life.
     pub(crate) fn background_loop(&self) {
+        if let Err(e) = self.make_first_reserve() {
+            tracing::error!(error = %e, "making the reserve failed");
+            self.stop_writes(format!("making the reserve: {e}"));
+        }
         self.remove_leftovers();
         self.start_compaction();
         loop {

@@ -150,16 +150,10 @@ pub(crate) fn open(
     let next = inner.core.next_file.clone();
     let journal = Journal::start(fs, &journal_dir, found, tuning.journal_file_bytes, next)
         .map_err(io_error)?;
-    {
-        let mut writer = inner.writer.lock();
-        writer.start(journal);
-        match writer.make_reserve(&inner.core, tuning.reserve_bytes) {
-            // Reads and deletions go on a full disk.
-            Err(e) if crate::fs::is_disk_full(&e) => {
-                inner.core.queue.refuse_new(crate::queue::Mode::DiskFull);
-            }
-            other => other.map_err(io_error)?,
-        }
+    inner.writer.lock().start(journal);
+    // With threads it is the first that the background does.
+    if stepped {
+        inner.make_first_reserve().map_err(io_error)?;
     }
     Ok(inner)
 }

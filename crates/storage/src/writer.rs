@@ -26,6 +26,20 @@ const GROUP_BYTES: usize = 4 << 20;
 const RESERVE_BYTES: usize = 2 << 20;
 const RESERVE_NAME: &str = "reserve";
 
+/// Makes the reserve, or finds it. An error says that there is no room.
+fn make_reserve(core: &Core, reserve: usize) -> io::Result<()> {
+    let path = core.dir.join(RESERVE_NAME);
+    let file = match core.fs.open(&path, OpenMode::Write) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => core.fs.open(&path, OpenMode::Truncate)?,
+        other => other?,
+    };
+    if file.len()? < reserve as u64 {
+        file.write_at(0, &[&vec![0; reserve]])?;
+        file.sync_data()?;
+    }
+    Ok(())
+}
+
 /// What the writer alone has.
 pub(crate) struct Writer {
     /// Started at the end of recovery, before the first commit.
@@ -89,23 +103,6 @@ impl Writer {
         }
         files.extend(self.journal.iter().flat_map(Journal::files));
         Ok(files)
-    }
-
-    /// Makes the reserve, or finds it. An error says that there is no room.
-    pub fn make_reserve(&mut self, core: &Core, reserve: usize) -> io::Result<()> {
-        let path = core.dir.join(RESERVE_NAME);
-        let file = match core.fs.open(&path, OpenMode::Write) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                core.fs.open(&path, OpenMode::Truncate)?
-            }
-            other => other?,
-        };
-        if file.len()? < reserve as u64 {
-            file.write_at(0, &[&vec![0; reserve]])?;
-            file.sync_data()?;
-        }
-        self.reserved = true;
-        Ok(())
     }
 
     fn release_reserve(&mut self, core: &Core) -> bool {
@@ -361,6 +358,18 @@ impl Inner {
         jobs
     }
 
+    /// Makes the reserve of a store that has just been opened. Its first commits need not wait for that, so the lock of the writer is
+    /// not held meanwhile.
+    pub(crate) fn make_first_reserve(&self) -> io::Result<()> {
+        match make_reserve(&self.core, self.tuning.reserve_bytes) {
+            Ok(()) => self.writer.lock().reserved = true,
+            // Reads and deletions go on a full disk.
+            Err(e) if is_disk_full(&e) => self.core.queue.refuse_new(Mode::DiskFull),
+            Err(e) => return Err(e),
+        }
+        Ok(())
+    }
+
     /// Takes writes again if a full disk has room.
     fn look_for_room(&self, writer: &mut Writer) {
         let released = self.core.released.load(Ordering::Acquire);
@@ -382,7 +391,8 @@ impl Inner {
             return;
         }
         let reserve = self.tuning.reserve_bytes;
-        if writer.make_reserve(&self.core, reserve).is_ok() {
+        if make_reserve(&self.core, reserve).is_ok() {
+            writer.reserved = true;
             tracing::info!("there is room on the disk again: writes are taken");
             self.core.queue.set_mode(Mode::Open);
         }

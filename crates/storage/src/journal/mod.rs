@@ -236,13 +236,16 @@ impl JournalFile {
         len: u64,
         header: FileHeader,
     ) -> io::Result<JournalFile> {
+        let head = header.encode();
+        // The header is synced before the first record, so that a torn record cannot stand in a file of the old id.
         let Spare { path, file, len } = match spare {
-            Some(spare) => spare,
-            None => Spare::make(fs, next_path(dir, next_slot), len)?,
+            Some(spare) => {
+                spare.file.write_at(0, &[&head])?;
+                spare.file.sync_data()?;
+                spare
+            }
+            None => Spare::make(fs, next_path(dir, next_slot), len, &head)?,
         };
-        file.write_at(0, &[&header.encode()])?;
-        // Before the first record, so that a torn record cannot stand in a file of the old id.
-        file.sync_data()?;
         Ok(JournalFile {
             path,
             file,

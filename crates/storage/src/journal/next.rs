@@ -17,11 +17,18 @@ pub(super) struct Spare {
 }
 
 impl Spare {
-    /// Makes a file of zeros whose name and blocks are on the device, so that a sync of what is written into it writes no metadata.
-    pub fn make(fs: &dyn Fs, path: PathBuf, len: u64) -> io::Result<Spare> {
+    /// Makes a file of `head` and zeros whose name and blocks are on the device, so that a sync of what is written into it writes no
+    /// metadata.
+    pub fn make(fs: &dyn Fs, path: PathBuf, len: u64, head: &[u8]) -> io::Result<Spare> {
         let file = fs.open(&path, OpenMode::Truncate)?;
         let dir = path.parent().unwrap_or(Path::new("."));
-        if let Err(e) = fill_with_zeros(&*file, len).and_then(|()| fs.sync_dir(dir)) {
+        let fill = || {
+            fill_with_zeros(&*file, len)?;
+            file.write_at(0, &[head])?;
+            file.sync_data()?;
+            fs.sync_dir(dir)
+        };
+        if let Err(e) = fill() {
             // Leaves the space to those who can use it; the error at hand is the one to tell.
             let _ = fs.remove_file(&path);
             return Err(e);
@@ -84,7 +91,7 @@ impl NextFile {
             }
         };
         if let Some((path, len)) = wanted {
-            let made = Spare::make(fs, path, len);
+            let made = Spare::make(fs, path, len, &[]);
             *self.0.lock() = made.map_or(State::Nothing, State::Made);
         }
     }
@@ -99,5 +106,5 @@ pub(super) fn fill_with_zeros(file: &dyn File, len: u64) -> io::Result<()> {
         file.write_at(at, &[&zeros[..n as usize]])?;
         at += n;
     }
-    file.sync_data()
+    Ok(())
 }
