@@ -241,6 +241,11 @@ impl Connection {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Closed>> {
         let mut open = Poll::Pending;
         for _ in 0..READS_IN_A_ROW {
+            // Before a buffer is made for it: every other poll is for an answer.
+            match self.stream.poll_read_ready(cx) {
+                Poll::Pending => break,
+                Poll::Ready(ready) => ready?,
+            }
             let buffer = &mut self.inbound.buffer;
             let room = self.decoder.reserve_hint(buffer).max(1);
             buffer.reserve(room);

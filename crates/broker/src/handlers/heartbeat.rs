@@ -15,10 +15,13 @@ pub(crate) fn handle(ctx: &RequestContext, request: HeartbeatRequest) -> Reply<H
         .groups
         .submit(&request.group_id, |ticket| Event::Heartbeat {
             ticket,
-            group_id: request.group_id.to_string(),
+            group_id: request.group_id.as_str().to_owned(),
             generation: request.generation_id,
-            member_id: request.member_id.to_string(),
-            instance_id: request.group_instance_id.as_ref().map(|id| id.to_string()),
+            member_id: request.member_id.as_str().to_owned(),
+            instance_id: request
+                .group_instance_id
+                .as_ref()
+                .map(|id| id.as_str().to_owned()),
         });
     Reply::later(async move {
         let result = match answer.await {
