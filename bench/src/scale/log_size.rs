@@ -1,6 +1,7 @@
 //! A long log: what its length costs at start, when it is read, and when it goes.
 
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use kafka_protocol::messages::delete_records_request::{
@@ -18,8 +19,11 @@ use super::sparse::{self, ID, STEP_MS, TOPIC};
 use super::topics::{At, FETCH, PRODUCE, Session, produce};
 use crate::measure::raw::batch;
 use crate::measure::{Sample, lower};
-use crate::process::{disk_bytes, resident_bytes};
+use crate::process::resident_bytes;
 use crate::target::{Programs, Server};
+
+/// How long files may take to go.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs one size.
 pub async fn run(programs: &Programs, gigabytes: u64) -> Result<Vec<Sample>> {
@@ -78,16 +82,17 @@ pub async fn run(programs: &Programs, gigabytes: u64) -> Result<Vec<Sample>> {
     ));
     let mut connection = Connection::connect(server.address.clone()).await?;
     let started = Instant::now();
-    // All but the last batches: every segment but one or two goes.
-    delete_below(&mut connection, &at, batches - 10).await?;
+    // All but the small records behind: every segment but the last goes.
+    delete_below(&mut connection, &at, batches).await?;
     samples.push(lower(
         "DeleteRecords of nearly all",
         "ms",
         ms(started.elapsed()),
     ));
     let data = server.data_dir();
-    while disk_bytes(&data.join("topics")) > 40 << 20 && started.elapsed().as_secs() < 60 {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    while segments(&data.join(format!("topics/{TOPIC}-0")))? > 1 {
+        ensure!(started.elapsed() < PATIENCE, "the files do not go");
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     samples.push(lower(
         "until the files are gone",
@@ -147,4 +152,12 @@ async fn delete_below(connection: &mut Connection, at: &At, offset: i64) -> Resu
         "not deleted: {answer:?}"
     );
     Ok(())
+}
+
+fn segments(directory: &Path) -> Result<usize> {
+    let mut count = 0;
+    for entry in std::fs::read_dir(directory)? {
+        count += usize::from(entry?.path().extension().is_some_and(|e| e == "log"));
+    }
+    Ok(count)
 }
