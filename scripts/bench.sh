@@ -3,6 +3,7 @@
 #   bench.sh                       everything, three rounds
 #   bench.sh --quick --rounds 1    to see that it runs
 #   bench.sh --only "50 conn"      some of it (--list names them)
+#   bench.sh scale                 what costs are as sizes grow (docs/SCALE.md)
 # Results are printed and written to target/bench-results/. Let nothing else run meanwhile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
