@@ -5,8 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use parking_lot::RwLock;
+use rustix::fs::{FlockOperation, flock};
 
 use super::{MetaStore, MetaWrite, Pair, Pairs, TreeId};
+
+/// The file by whose lock (flock) sled keeps others out.
+const LOCKED_FILE: &str = "db";
 
 /// Makes a file, or the names in a directory, durable. A test may look on.
 type Fsync = Box<dyn Fn(&Path) -> io::Result<()> + Send + Sync>;
@@ -139,8 +143,13 @@ impl MetaStore for SledMeta {
         Ok(trees)
     }
 
+    /// Threads of sled's own may have the file for a moment longer: whoever opens the directory next would find it locked.
     fn close(&self) {
-        self.open.write().take();
+        let was_open = self.open.write().take().is_some();
+        if was_open && let Ok(file) = fs::File::open(self.dir.join(LOCKED_FILE)) {
+            // Nobody else can have it: the data directory is locked until this returns. What fails here fails at the next opening.
+            let _ = flock(&file, FlockOperation::LockExclusive);
+        }
     }
 }
 
