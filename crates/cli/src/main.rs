@@ -1,4 +1,5 @@
 //! The `ottla` command: a broker, and a client for this and any other broker of the Kafka protocol.
+#![forbid(unsafe_code)]
 
 mod args;
 mod commands;

@@ -6,7 +6,6 @@ pub mod config;
 pub mod environment;
 mod ephemeral;
 mod init;
-mod own_pages;
 mod ports;
 pub mod sources;
 
@@ -103,7 +102,6 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         if let Some(announce) = args.announce {
             ports::say_to_programs(&announce.lines(broker.node_id()));
         }
-        own_pages::let_go_of_code();
         let stop = signals.next().await;
         say!("Stopping on {}; once more to stop at once.", stop.name());
         // From here on nobody is to be sent to it.
