@@ -6,12 +6,9 @@
 mod floor;
 mod measure;
 mod pages;
-mod payload;
 mod plot;
-mod process;
 mod report;
 mod scale;
-mod stats;
 mod target;
 
 use std::path::PathBuf;
@@ -19,6 +16,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
+use ottla_bench::{payload, process, stats};
 
 use floor::Kind;
 use measure::{Measurement, Scene};

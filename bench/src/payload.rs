@@ -12,9 +12,9 @@ pub struct Payload {
     pool: Vec<u8>,
 }
 
-impl Payload {
+impl Default for Payload {
     /// The pool, from a fixed seed.
-    pub fn new() -> Payload {
+    fn default() -> Payload {
         let mut pool = vec![0; LENGTH];
         StdRng::seed_from_u64(7).fill_bytes(&mut pool);
         for chunk in pool.chunks_mut(48) {
@@ -23,11 +23,13 @@ impl Payload {
         }
         Payload { pool }
     }
+}
 
+impl Payload {
     /// A value of `size` bytes, up to half a megabyte; another for each `number`.
     pub fn slice(&self, number: u64, size: usize) -> &[u8] {
         let room = (LENGTH - size) as u64;
-        let at = (number * STRIDE % room) as usize;
+        let at = (number.wrapping_mul(STRIDE) % room) as usize;
         &self.pool[at..at + size]
     }
 }

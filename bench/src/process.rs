@@ -1,4 +1,4 @@
-//! What a process has used: CPU seconds and resident memory, from /proc on Linux and from `ps` elsewhere.
+//! What a process has used: CPU seconds and resident memory, from /proc on Linux and from `ps` elsewhere; more of it on Linux.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,19 +18,33 @@ pub fn cpu_seconds(pid: u32) -> Result<f64> {
 /// Resident memory, bytes.
 pub fn resident_bytes(pid: u32) -> Result<u64> {
     let kib: u64 = if cfg!(target_os = "linux") {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
-        let line = line.context("no VmRSS in /proc/PID/status")?;
-        line.trim().trim_end_matches(" kB").parse()?
+        status(pid, "VmRSS")?
     } else {
         ps(pid, "rss=")?.parse()?
     };
     Ok(kib * 1024)
 }
 
-/// Files that the process has open, sockets included. Linux only.
+/// The part of the resident memory that is no file's, bytes. Linux only.
+pub fn anonymous_bytes(pid: u32) -> Result<u64> {
+    Ok(status(pid, "RssAnon")? * 1024)
+}
+
+/// Threads. Linux only.
+pub fn threads(pid: u32) -> Result<u64> {
+    status(pid, "Threads")
+}
+
+/// Open files, sockets among them, but no pipes: librdkafka's pass to every program that its user starts. Linux only.
 pub fn open_files(pid: u32) -> Result<usize> {
-    Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+    let mut count = 0;
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
+        // One that is closed meanwhile is none.
+        let target = std::fs::read_link(entry?.path());
+        count +=
+            usize::from(target.is_ok_and(|target| !target.to_string_lossy().starts_with("pipe:")));
+    }
+    Ok(count)
 }
 
 /// How often the process's threads that are alive went to sleep of themselves: an idle one does not. Linux only.
@@ -45,6 +59,16 @@ pub fn sleeps(pid: u32) -> Result<u64> {
         }
     }
     Ok(sum)
+}
+
+/// A number of /proc/PID/status, in kB where it is one of bytes.
+fn status(pid: u32, name: &str) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let line = line.with_context(|| format!("no {name} in /proc/PID/status"))?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 /// Bytes that the files below `directory` occupy on the device (a sparse file counts what is allocated).
@@ -126,6 +150,8 @@ mod tests {
             let before = sleeps(pid).unwrap();
             std::thread::sleep(std::time::Duration::from_millis(2));
             assert!(sleeps(pid).unwrap() > before);
+            assert!(anonymous_bytes(pid).unwrap() < resident_bytes(pid).unwrap());
+            assert!(threads(pid).unwrap() >= 1);
         }
     }
 }

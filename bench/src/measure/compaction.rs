@@ -138,7 +138,7 @@ fn produce(address: &str, count: u64) -> Result<()> {
         .set("batch.size", "1000000")
         .set("queue.buffering.max.messages", "1000000")
         .create()?;
-    let payload = Payload::new();
+    let payload = Payload::default();
     for number in 0..count {
         let key = (number % KEYS).to_be_bytes();
         let mut record = BaseRecord::to(TOPIC)

@@ -160,7 +160,7 @@ fn produce(address: &str, load: Load, count: u64) -> Result<()> {
             (CLIENT_QUEUE_BYTES >> 10).to_string(),
         )
         .create_with_context(Count(deliveries.clone()))?;
-    let payload = Payload::new();
+    let payload = Payload::default();
     for number in 0..count {
         let partition = (number % load.partitions as u64) as i32;
         let mut record = BaseRecord::<[u8], [u8]>::to(TOPIC)

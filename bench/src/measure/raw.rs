@@ -66,7 +66,7 @@ pub fn produce_frame(partition: i32, batch: Bytes) -> Result<Bytes> {
 
 /// One batch of `count` records of `size` bytes.
 pub fn batch(count: i64, size: usize) -> Bytes {
-    let payload = Payload::new();
+    let payload = Payload::default();
     let records: Vec<_> = (0..count)
         .map(|offset| Record {
             offset,

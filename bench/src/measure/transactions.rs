@@ -65,7 +65,7 @@ fn connect(address: &str) -> Result<Client> {
 
 /// The time of each commit: what was sent and not delivered yet is a part of it, as it is for a program.
 fn transact(producer: &Client, records: u64, count: u64) -> Result<Vec<Duration>> {
-    let payload = Payload::new();
+    let payload = Payload::default();
     let mut commits = Vec::with_capacity(count as usize);
     for transaction in 0..count {
         producer.begin_transaction()?;

@@ -22,7 +22,7 @@ pub const PARTITIONS: i32 = 3;
 /// Producers.
 pub const WORKERS: usize = 3;
 /// A call that a dead broker does not answer is made again.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a worker was told of a transfer, by worker and number.
 pub type Told = Arc<Mutex<BTreeMap<(usize, u64), Fate>>>;
@@ -37,10 +37,10 @@ pub enum Fate {
 }
 
 /// Commits and aborts wait for deliveries, which its own thread polls.
-type Client = ThreadedProducer<DefaultProducerContext>;
+pub(crate) type Client = ThreadedProducer<DefaultProducerContext>;
 
 /// How a transaction went on.
-enum Step {
+pub(crate) enum Step {
     Done,
     /// The transaction must be aborted.
     Abort,
@@ -49,7 +49,7 @@ enum Step {
 }
 
 /// Does it until it is done, over any number of broker's deaths.
-fn insist(mut call: impl FnMut() -> Result<(), KafkaError>) -> Step {
+pub(crate) fn insist(mut call: impl FnMut() -> Result<(), KafkaError>) -> Step {
     let started = Instant::now();
     loop {
         match call() {
@@ -64,7 +64,7 @@ fn insist(mut call: impl FnMut() -> Result<(), KafkaError>) -> Step {
     }
 }
 
-fn producer(bootstrap: &str, id: &str) -> Client {
+pub(crate) fn producer(bootstrap: &str, id: &str) -> Client {
     ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("transactional.id", id)
