@@ -110,8 +110,9 @@ pub(super) const LETTERS: Stream = Stream {
     ],
 };
 
-/// The queue, so that what has come back does not stay.
-const QUEUE: [(&str, &str); 2] = [("retention.ms", "300000"), ("segment.ms", "30000")];
+/// The queue, so that what has come back does not stay. By size: copies keep their time, so a limit of time would take at once what waited
+/// for long before it failed.
+const QUEUE: [(&str, &str); 2] = [("retention.bytes", "500000"), ("segment.bytes", "100000")];
 
 const TRANSACTIONS: [(&str, &str); 2] =
     [("retention.bytes", "1000000"), ("segment.bytes", "100000")];
