@@ -13,7 +13,6 @@ pub(crate) enum Clock {
         started: Instant,
     },
     /// One that stands still until it is set.
-    #[cfg(test)]
     Set(std::sync::Arc<parking_lot::Mutex<Now>>),
 }
 
@@ -32,7 +31,6 @@ impl Clock {
                 monotonic_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
                 wall_ms: wall_ms(),
             },
-            #[cfg(test)]
             Clock::Set(now) => *now.lock(),
         }
     }

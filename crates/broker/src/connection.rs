@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use crate::budget::Budget;
 use crate::connections::{Ending, Handle};
-use crate::context::{ConnectionInfo, Principal, RequestContext};
+use crate::context::{ConnectionInfo, RequestContext};
 use crate::dispatch::dispatch;
 use crate::handlers;
 use crate::http::{self, Http};
@@ -120,15 +120,7 @@ pub(crate) async fn serve(
             limits,
         },
         read_at: Instant::now(),
-        context: RequestContext {
-            broker,
-            connection: info,
-            api: Api::ApiVersions,
-            version: 0,
-            correlation_id: 0,
-            client_id: None,
-            principal: Principal::anonymous(),
-        },
+        context: RequestContext::new(broker, info),
         stream,
         handle,
     };
@@ -281,76 +273,93 @@ impl Connection {
         open
     }
 
-    fn request(&mut self, mut frame: BytesMut) -> Result<(), Closed> {
+    fn request(&mut self, frame: BytesMut) -> Result<(), Closed> {
         let cost = frame.len();
-        let header = RequestHeader::decode_mut(&mut frame)?;
-        let api = Api::from_key(header.api_key).ok_or(Closed::UnknownApi {
-            key: header.api_key,
-            version: header.version,
-        })?;
-        let reply = match api {
-            _ if api.versions().contains(&header.version) => {
-                self.context.api = api;
-                self.context.version = header.version;
-                self.context.correlation_id = header.correlation_id;
-                self.context.client_id = header.client_id;
-                tracing::debug!(
-                    target: log_levels::REQUESTS,
-                    api = api.name(),
-                    version = header.version,
-                    client = %self.context.client_name(),
-                    bytes = cost,
-                    "request"
-                );
-                if self.replies.may_begin(api) {
-                    dispatch(&self.context, frame)?
-                } else {
-                    return self.defer(frame, cost);
-                }
-            }
-            Api::ApiVersions => {
-                WireReply::Now(handlers::api_versions::unsupported(header.correlation_id))
-            }
-            Api::Produce if (0..*Api::Produce.versions().start()).contains(&header.version) => {
-                let answer =
-                    produce_removed::refuse(header.version, header.correlation_id, &frame)?;
-                WireReply::Now(answer.map_or(Outcome::Nothing, |answer| {
-                    let chunks = vec![Chunk::Bytes(answer)];
-                    let error = ResponseError::UnsupportedVersion.code();
-                    Outcome::Send(ResponseBuf { chunks }, error)
-                }))
-            }
-            _ => {
-                return Err(Closed::UnsupportedVersion {
-                    api: api.name(),
-                    version: header.version,
-                    client_id: header.client_id,
-                });
-            }
-        };
-        let pending = match reply {
-            WireReply::Now(outcome) => Pending::Settled(outcome),
-            WireReply::Later(later) => Pending::Waiting { later, begun: true },
-        };
+        let replies = &self.replies;
+        let (api, pending) = begin(&mut self.context, frame, |api| replies.may_begin(api))?;
         self.replies.push(pending, api, self.read_at, cost);
         Ok(())
     }
+}
 
-    /// Keeps a request until those before it are answered.
-    fn defer(&mut self, frame: BytesMut, cost: usize) -> Result<(), Closed> {
-        let context = self.context.clone();
-        let api = context.api;
-        let later = Box::pin(async move {
-            match dispatch(&context, frame) {
-                Ok(WireReply::Now(outcome)) => outcome,
-                Ok(WireReply::Later(later)) => later.await,
-                Err(error) => Outcome::Close(error.to_string()),
+/// Whether a request may begin behind so many that wait, so many of which have not begun. As in Kafka, it does when all before it are
+/// answered: what it finds must not be older than what they tell, and clients rely on it (a Java consumer takes a ListOffsets
+/// behind a waiting Fetch for the newer of the two). Produce, which tells of nothing but itself, need not wait for answers, so
+/// that appends of several requests share a sync.
+pub(crate) fn may_begin(api: Api, waiting: usize, deferred: usize) -> bool {
+    waiting == 0 || (api == Api::Produce && deferred == 0)
+}
+
+/// Begins the request in `frame`, or keeps it until those before it are answered if it may not begin. What differs between the requests of a
+/// connection is set in its `context`.
+pub(crate) fn begin(
+    context: &mut RequestContext,
+    mut frame: BytesMut,
+    may_begin: impl FnOnce(Api) -> bool,
+) -> Result<(Api, Pending), Closed> {
+    let cost = frame.len();
+    let header = RequestHeader::decode_mut(&mut frame)?;
+    let api = Api::from_key(header.api_key).ok_or(Closed::UnknownApi {
+        key: header.api_key,
+        version: header.version,
+    })?;
+    let reply = match api {
+        _ if api.versions().contains(&header.version) => {
+            context.api = api;
+            context.version = header.version;
+            context.correlation_id = header.correlation_id;
+            context.client_id = header.client_id;
+            tracing::debug!(
+                target: log_levels::REQUESTS,
+                api = api.name(),
+                version = header.version,
+                client = %context.client_name(),
+                bytes = cost,
+                "request"
+            );
+            if !may_begin(api) {
+                return Ok((api, deferred(context.clone(), frame)));
             }
-        });
-        let begun = false;
-        let pending = Pending::Waiting { later, begun };
-        self.replies.push(pending, api, self.read_at, cost);
-        Ok(())
+            dispatch(context, frame)?
+        }
+        Api::ApiVersions => {
+            WireReply::Now(handlers::api_versions::unsupported(header.correlation_id))
+        }
+        Api::Produce if (0..*Api::Produce.versions().start()).contains(&header.version) => {
+            let answer = produce_removed::refuse(header.version, header.correlation_id, &frame)?;
+            WireReply::Now(answer.map_or(Outcome::Nothing, |answer| {
+                let chunks = vec![Chunk::Bytes(answer)];
+                let error = ResponseError::UnsupportedVersion.code();
+                Outcome::Send(ResponseBuf { chunks }, error)
+            }))
+        }
+        _ => {
+            return Err(Closed::UnsupportedVersion {
+                api: api.name(),
+                version: header.version,
+                client_id: header.client_id,
+            });
+        }
+    };
+    let pending = match reply {
+        WireReply::Now(outcome) => Pending::Settled(outcome),
+        WireReply::Later(later) => Pending::Waiting { later, begun: true },
+    };
+    Ok((api, pending))
+}
+
+/// A request that begins when it is first polled.
+fn deferred(context: RequestContext, frame: BytesMut) -> Pending {
+    let later = Box::pin(async move {
+        match dispatch(&context, frame) {
+            Ok(WireReply::Now(outcome)) => outcome,
+            Ok(WireReply::Later(later)) => later.await,
+            Err(error) => Outcome::Close(error.to_string()),
+        }
+    });
+    Pending::Waiting {
+        later,
+        begun: false,
     }
 }
 
@@ -362,7 +371,8 @@ pub(crate) async fn until(deadline: Option<Instant>) {
     }
 }
 
-enum Pending {
+/// What a request has come to so far.
+pub(crate) enum Pending {
     Settled(Outcome),
     Waiting {
         later: Later<Outcome>,
@@ -415,12 +425,8 @@ impl Replies {
         }
     }
 
-    /// Whether a request may begin now. As in Kafka, it does when all before it are answered: what it finds must not be
-    /// older than what they tell, and clients rely on it (a Java consumer takes a ListOffsets behind a waiting Fetch for the
-    /// newer of the two). Produce, which tells of nothing but itself, need not wait for answers, so that appends
-    /// of several requests share a sync.
     fn may_begin(&self, api: Api) -> bool {
-        self.waiting == 0 || (api == Api::Produce && self.deferred == 0)
+        may_begin(api, self.waiting, self.deferred)
     }
 
     fn push(&mut self, pending: Pending, api: Api, read_at: Instant, cost: usize) {

@@ -41,6 +41,19 @@ pub(crate) struct ClientSoftware {
 }
 
 impl RequestContext {
+    /// What all requests of a connection have in common; the rest is set for each.
+    pub fn new(broker: Arc<BrokerState>, connection: Arc<ConnectionInfo>) -> RequestContext {
+        RequestContext {
+            broker,
+            connection,
+            api: Api::ApiVersions,
+            version: 0,
+            correlation_id: 0,
+            client_id: None,
+            principal: Principal::anonymous(),
+        }
+    }
+
     /// Who asks, for people: client id and address.
     pub fn client_name(&self) -> String {
         let id = self.client_id.as_deref().unwrap_or_default();

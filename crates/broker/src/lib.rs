@@ -6,6 +6,7 @@
 
 pub mod dead_letters;
 pub mod settings;
+pub mod simulated;
 
 mod accept;
 mod background;

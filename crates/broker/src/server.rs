@@ -10,31 +10,25 @@ use ottla_storage::Store;
 use ottla_storage::fs::OsFs;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::accept::{Acceptor, Speaks};
 use crate::background;
 use crate::budget::Budget;
-use crate::client_telemetry::ClientTelemetry;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::connection::Limits;
 use crate::connections::{Connections, Ending};
-use crate::dead_letters::redrive::{self, Redrives};
-use crate::dead_letters::{DeadLetters, Queues};
-use crate::fetch_sessions::FetchSessions;
-use crate::first_topics::{self, FirstTopics};
+use crate::dead_letters::{Queues, redrive};
+use crate::first_topics::FirstTopics;
 use crate::groups::GroupService;
 use crate::http::Http;
 use crate::http::listen::{self, Wanted};
 use crate::listeners::{self, Bound};
-use crate::metrics::Metrics;
 use crate::producer_state;
 use crate::settings::{self, BrokerConfig, Settings};
 use crate::state::BrokerState;
-use crate::topics::TopicService;
 
 /// How long connections may take to end before the store is closed regardless.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -106,38 +100,8 @@ impl Broker {
             advertised: bound.iter().map(|b| b.advertised.clone()).collect(),
         };
         let clock = Clock::system();
-        let topics = Arc::new(TopicService::new(store.clone(), settings.clone()));
-        let dead_letters = Arc::new(DeadLetters::new(
-            store.clone(),
-            settings.clone(),
-            topics.clone(),
-        ));
-        let groups = GroupService::new(
-            store.clone(),
-            settings.clone(),
-            dead_letters.clone(),
-            clock.clone(),
-        );
-        first_topics::remove_half_made(&store, &topics)?;
-        dead_letters.delays.load(&store)?;
-        groups.load_dead_letters();
-        groups.start_transactions();
-        let state = Arc::new(BrokerState {
-            redrives: Redrives::default(),
-            topics,
-            groups,
-            dead_letters,
-            store,
-            clock,
-            client_telemetry: ClientTelemetry::new(settings.clone()),
-            settings,
-            cluster,
-            fetch_sessions: FetchSessions::default(),
-            metrics: Metrics::default(),
-            open: CancellationToken::new(),
-            shutdown: CancellationToken::new(),
-        });
-        state.redrives.load(&state.store)?;
+        let state = BrokerState::load(store, settings, cluster, clock, GroupService::new)?;
+        let state = Arc::new(state);
         let listeners = bound
             .iter()
             .map(|b| (b.name.to_string(), b.address))

@@ -12,8 +12,10 @@ use crate::cluster::Cluster;
 use crate::dead_letters::DeadLetters;
 use crate::dead_letters::redrive::Redrives;
 use crate::fetch_sessions::FetchSessions;
+use crate::first_topics;
 use crate::groups::GroupService;
 use crate::metrics::Metrics;
+use crate::server::StartError;
 use crate::settings::Settings;
 use crate::topics::TopicService;
 
@@ -47,7 +49,53 @@ pub(crate) struct BrokerState {
     pub shutdown: CancellationToken,
 }
 
+/// What makes the coordinator: with timers that run by themselves, or without.
+pub(crate) type MakeGroups = fn(Store, Arc<Settings>, Arc<DeadLetters>, Clock) -> GroupService;
+
 impl BrokerState {
+    /// The state over what `store` has: all that is known at a start, and nothing that is half made.
+    ///
+    /// # Errors
+    /// What is stored cannot be read, or what is half made cannot be removed.
+    pub fn load(
+        store: Store,
+        settings: Arc<Settings>,
+        cluster: Cluster,
+        clock: Clock,
+        make_groups: MakeGroups,
+    ) -> Result<BrokerState, StartError> {
+        let topics = Arc::new(TopicService::new(store.clone(), settings.clone()));
+        let dead_letters = DeadLetters::new(store.clone(), settings.clone(), topics.clone());
+        let dead_letters = Arc::new(dead_letters);
+        let groups = make_groups(
+            store.clone(),
+            settings.clone(),
+            dead_letters.clone(),
+            clock.clone(),
+        );
+        first_topics::remove_half_made(&store, &topics)?;
+        dead_letters.delays.load(&store)?;
+        groups.load_dead_letters();
+        groups.start_transactions();
+        let redrives = Redrives::default();
+        redrives.load(&store)?;
+        Ok(BrokerState {
+            store,
+            clock,
+            client_telemetry: ClientTelemetry::new(settings.clone()),
+            settings,
+            topics,
+            groups,
+            redrives,
+            dead_letters,
+            cluster,
+            fetch_sessions: FetchSessions::default(),
+            metrics: Metrics::default(),
+            open: CancellationToken::new(),
+            shutdown: CancellationToken::new(),
+        })
+    }
+
     /// Host and port that clients of `listener` are told to connect to: as it was set last, while the broker runs or before.
     pub fn advertised(&self, listener: &str) -> (StrBytes, i32) {
         let settings = self.settings.current();

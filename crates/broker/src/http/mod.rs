@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
@@ -80,6 +81,11 @@ impl Http {
         Http {
             router: router(shared),
         }
+    }
+
+    /// What a connection that sends `bytes` and no more gets.
+    pub async fn answer(self, bytes: &[u8]) -> Bytes {
+        serve::answer(bytes, self).await
     }
 }
 

@@ -34,6 +34,27 @@ pub(crate) fn is_http(first_bytes: &[u8]) -> bool {
     METHODS.iter().any(|method| first_bytes.starts_with(method))
 }
 
+fn protocol() -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER);
+    protocol
+}
+
+/// Serves a connection that sends `bytes`, ends its side, and is never full; what it gets.
+pub(super) async fn answer(bytes: &[u8], http: Http) -> Bytes {
+    let said = tokio::io::join(bytes, std::io::Cursor::new(Vec::new()));
+    let service = TowerToHyperService::new(http.router);
+    let connection = protocol().serve_connection(TokioIo::new(said), service);
+    // What it got until it was refused is what it got.
+    match connection.without_shutdown().await {
+        Ok(parts) => parts.io.into_inner().into_inner().1.into_inner().into(),
+        Err(_) => Bytes::new(),
+    }
+}
+
 /// Serves one connection until its end. `arrived` is what was read of it already.
 pub(crate) async fn serve(
     stream: TcpStream,
@@ -46,11 +67,8 @@ pub(crate) async fn serve(
         arrived,
         handle: handle.clone(),
     };
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(peer), TowerToHyperService::new(http.router));
+    let service = TowerToHyperService::new(http.router);
+    let connection = protocol().serve_connection(TokioIo::new(peer), service);
     let mut connection = pin!(connection);
     let mut ended = pin!(handle.ended());
     let mut stopping: Option<Instant> = None;

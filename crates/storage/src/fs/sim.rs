@@ -367,6 +367,40 @@ impl SimFs {
         }
     }
 
+    /// Changes the content of a file, or the value of a row of the small trees, in every place that has it: all of them are counted, files
+    /// first, and `which` is taken modulo their number. Returns which one it was; `None` on an empty disk.
+    pub fn damage(&self, which: usize, change: impl Fn(&mut Vec<u8>)) -> Option<String> {
+        let mut disk = self.disk.lock();
+        let disk = &mut *disk;
+        let files: Vec<(PathBuf, u64)> = disk
+            .names
+            .iter()
+            .filter_map(|(path, node)| match node {
+                Node::File(inode) => Some((path.clone(), *inode)),
+                Node::Dir => None,
+            })
+            .collect();
+        let at = which.checked_rem(files.len() + disk.meta.len())?;
+        let told = match files.get(at) {
+            Some((path, inode)) => {
+                let inode = disk.inodes.get_mut(inode)?;
+                change(&mut inode.current);
+                inode.durable.clone_from(&inode.current);
+                inode.pending.clear();
+                path.display().to_string()
+            }
+            None => {
+                let key = disk.meta.keys().nth(at - files.len())?.clone();
+                let value = disk.meta.get_mut(&key)?;
+                change(value);
+                disk.durable_meta.insert(key.clone(), value.clone());
+                format!("{key:?}")
+            }
+        };
+        disk.used = disk.inodes.values().map(|i| i.current.len() as u64).sum();
+        Some(told)
+    }
+
     /// All files, with their lengths.
     pub fn files(&self) -> Vec<(PathBuf, u64)> {
         let disk = self.disk.lock();

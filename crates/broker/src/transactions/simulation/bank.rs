@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use ottla_codec::control::Outcome;
 
-use super::process::Process;
 use super::requests::{self, Fetched, Read};
 use super::{ACCOUNTS, INPUTS, place_of};
+use crate::simulated::Process;
 
 /// The orders that a transaction did, and its number.
 type Done = ((i64, i64), usize);

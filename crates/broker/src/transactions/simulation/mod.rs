@@ -27,9 +27,11 @@ use rand::{Rng, SeedableRng};
 
 use self::bank::Bank;
 use self::client::{Client, Next};
-use self::process::{MAX_TIMEOUT_MS, Pending, Process, SetClock, poll};
+use self::process::MAX_TIMEOUT_MS;
 use self::requests::{Answer, Call, Identity};
+use crate::reply::Later;
 use crate::settings::Settings;
+use crate::simulated::{Process, SetClock, Timers, poll};
 
 /// Where orders come from: topic and partitions.
 const INPUTS: (&str, i32) = ("orders", 3);
@@ -101,12 +103,10 @@ struct World {
     process: Option<Process>,
     clients: Vec<Client>,
     /// What clients wait for, by their places.
-    waiting: BTreeMap<usize, Pending<Answer>>,
+    waiting: BTreeMap<usize, Later<Answer>>,
     /// Requests that were given up and arrive later.
     late: Vec<(Identity, Call)>,
-    /// When the broker's timer task wakes, and what it looks after until then.
-    timers_wake: Option<u64>,
-    timers_wait: Option<Pending<()>>,
+    timers: Timers,
     /// The last life of each transactional id whose Init was heard of.
     alive: BTreeMap<i32, u64>,
     bank: Bank,
@@ -139,8 +139,7 @@ impl World {
             clients,
             waiting: BTreeMap::new(),
             late: Vec::new(),
-            timers_wake: Some(0),
-            timers_wait: None,
+            timers: Timers::default(),
             alive: BTreeMap::new(),
             bank: Bank::default(),
             full: false,
@@ -210,8 +209,7 @@ impl World {
     /// The process ends, or the power. Who waits hears nothing.
     fn die(&mut self) {
         self.waiting.clear();
-        self.timers_wake = Some(0);
-        self.timers_wait = None;
+        self.timers = Timers::default();
         self.process = None;
         self.cut();
         let outage = self.rng.random_range(0..2_000);
@@ -411,31 +409,8 @@ impl World {
             now.monotonic_ms += ms;
             now.wall_ms += i64::try_from(ms).unwrap();
         }
-        self.run_timers();
-    }
-
-    /// What the timer task does when it is woken, as it would be: by time, by whoever moves a timer, by what it waits for.
-    fn run_timers(&mut self) {
-        let shared = self.process().broker.groups.shared.clone();
-        let now = self.clock.lock().monotonic_ms;
-        let mut woken = self.timers_wake.is_some_and(|at| at <= now);
-        if let Some(waits) = &mut self.timers_wait
-            && poll(waits).is_ready()
-        {
-            self.timers_wait = None;
-            woken = true;
-        }
-        let moved = shared.clone();
-        let mut moved: Pending<()> = Box::pin(async move { moved.timer_moved.notified().await });
-        if !(poll(&mut moved).is_ready() || woken) {
-            return;
-        }
-        let fired = shared.fire_due();
-        let sleep = fired.sleep.map(|sleep| sleep.as_millis() as u64);
-        self.timers_wake = sleep.map(|ms| now + ms);
-        if let Some(commit) = fired.committed {
-            self.timers_wait = Some(Box::pin(shared.look_after(commit)));
-        }
+        let process = self.process.as_ref().unwrap();
+        self.timers.run(process);
     }
 
     fn expire(&mut self) {

@@ -21,12 +21,13 @@ use ottla_codec::messages::{
 };
 use ottla_codec::produce::{ProducePartition, ProduceRequest, ProduceTopic};
 use ottla_codec::records::{BatchBuilder, Record, iterate};
-use ottla_codec::response::Chunk;
 use ottla_coordinator::transactions::{ProducerEpoch, TransactionVersion};
 
-use super::process::{Pending, Process, later};
+use super::process::later;
 use super::{GROUP, INPUTS, Place, place_of};
 use crate::handlers;
+use crate::reply::Later;
+use crate::simulated::{Process, in_memory, poll};
 
 /// A client's request.
 #[derive(Debug, Clone)]
@@ -94,13 +95,13 @@ fn group() -> GroupId {
 fn map<R: Send + 'static>(
     reply: crate::reply::Reply<R>,
     answer: impl FnOnce(R) -> Answer + Send + 'static,
-) -> Pending<Answer> {
+) -> Later<Answer> {
     let waits = later(reply);
     Box::pin(async move { answer(waits.await) })
 }
 
 /// Hands a request to its handler.
-pub(super) fn send(process: &Process, who: Identity, call: &Call, now_ms: i64) -> Pending<Answer> {
+pub(super) fn send(process: &Process, who: Identity, call: &Call, now_ms: i64) -> Later<Answer> {
     let v2 = who.version == TransactionVersion::V2;
     let version = |first: i16, second: i16| if v2 { second } else { first };
     let id = transactional_id(who.input);
@@ -238,7 +239,7 @@ pub(super) fn produce(
     builder: &BatchBuilder,
     values: &[Bytes],
     now_ms: i64,
-) -> Pending<Answer> {
+) -> Later<Answer> {
     let records = values.iter().zip(0..).map(|(value, offset)| Record {
         offset,
         timestamp: now_ms,
@@ -266,7 +267,7 @@ pub(super) fn produce(
     })
 }
 
-fn position(process: &Process, topic: OffsetFetchRequestTopics, stable: bool) -> Pending<Answer> {
+fn position(process: &Process, topic: OffsetFetchRequestTopics, stable: bool) -> Later<Answer> {
     let request = OffsetFetchRequest::default()
         .with_require_stable(stable)
         .with_groups(vec![
@@ -295,7 +296,7 @@ pub(super) fn committed(process: &Process, input: i32, stable: bool) -> (i16, i6
         .with_partition_indexes(vec![input]);
     let mut waits = position(process, topic, stable);
     loop {
-        match super::process::poll(&mut waits) {
+        match poll(&mut waits) {
             std::task::Poll::Ready(answer) => return (answer.error, answer.offset),
             std::task::Poll::Pending => assert!(process.stepped.write(), "nothing is under way"),
         }
@@ -381,22 +382,7 @@ pub(super) fn fetch(
     if partition.error_code != 0 {
         return Err(partition.error_code);
     }
-    let mut bytes = BytesMut::new();
-    for chunk in partition.records {
-        match chunk {
-            Chunk::Bytes(more) => bytes.extend_from_slice(&more),
-            Chunk::File {
-                file,
-                position,
-                len,
-            } => {
-                let at = bytes.len();
-                bytes.resize(at + len, 0);
-                file.read_at(position, &mut bytes[at..])
-                    .map_err(|_| -1_i16)?;
-            }
-        }
-    }
+    let bytes = in_memory(&partition.records).map_err(|_| -1_i16)?;
     Ok(Fetched {
         batches: batches(bytes.freeze()),
         aborted: partition.aborted_transactions.unwrap_or_default(),
