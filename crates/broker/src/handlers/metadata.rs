@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ottla_codec::ResponseError;
 use ottla_codec::StrBytes;
+use ottla_codec::messages::metadata_request::MetadataRequestTopic;
 use ottla_codec::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -27,6 +28,14 @@ const LEADER_EPOCH: i32 = 0;
 
 /// Handles one request.
 pub(crate) fn handle(ctx: &RequestContext, request: MetadataRequest) -> Reply<MetadataResponse> {
+    if ctx.version < FIRST_WITH_IDS
+        && let Some(asked) = &request.topics
+        && asked
+            .iter()
+            .any(|t| t.name.is_none() || !t.topic_id.is_nil())
+    {
+        return Reply::Now(refusal(asked));
+    }
     let topics = ctx.broker.store.topics();
     let node = ctx.broker.cluster.node_id;
     let mut created = Vec::new();
@@ -47,11 +56,9 @@ pub(crate) fn handle(ctx: &RequestContext, request: MetadataRequest) -> Reply<Me
                 .filter(|t| !by_id || !t.topic_id.is_nil())
                 .filter(|t| seen.insert((t.topic_id, t.name.clone())))
                 .map(|asked| match asked.name {
-                    _ if by_id && ctx.version >= FIRST_WITH_IDS => {
-                        with_id(&topics, asked.topic_id, node)
-                    }
-                    Some(name) if !by_id => named(ctx, &topics, name.0, may_create, &mut created),
-                    name => failed(name, asked.topic_id, ResponseError::InvalidRequest),
+                    _ if by_id => with_id(&topics, asked.topic_id, node),
+                    Some(name) => named(ctx, &topics, name.0, may_create, &mut created),
+                    None => failed(None, asked.topic_id, ResponseError::InvalidRequest),
                 })
                 .collect()
         }
@@ -83,6 +90,21 @@ pub(crate) fn handle(ctx: &RequestContext, request: MetadataRequest) -> Reply<Me
         None => Reply::Now(response),
         Some(last) => Reply::later(when_created(ctx, last, response)),
     }
+}
+
+/// Ids, or topics without a name, in versions whose answers have a name for each topic: refused as a whole, as by Kafka.
+fn refusal(asked: &[MetadataRequestTopic]) -> MetadataResponse {
+    let topics = asked.iter().map(|topic| {
+        let name = topic.name.clone().unwrap_or_default();
+        MetadataResponseTopic::default()
+            .with_error_code(ResponseError::InvalidRequest.code())
+            .with_name(Some(name))
+            .with_topic_id(topic.topic_id)
+            .with_topic_authorized_operations(NO_OPERATIONS)
+    });
+    MetadataResponse::default()
+        .with_topics(topics.collect())
+        .with_cluster_authorized_operations(NO_OPERATIONS)
 }
 
 fn rack(ctx: &RequestContext) -> Option<StrBytes> {
@@ -180,4 +202,47 @@ fn known(topic: &Arc<Topic>, node: i32) -> MetadataResponseTopic {
         .with_is_internal(is_internal(&topic.name))
         .with_partitions(partitions)
         .with_topic_authorized_operations(NO_OPERATIONS)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use bytes::{BufMut, BytesMut};
+    use kafka_protocol::protocol::Encodable;
+    use ottla_codec::answer;
+
+    use super::*;
+    use crate::simulated::{Answered, Simulated};
+
+    #[test]
+    fn ids_and_topics_without_a_name_are_refused_where_an_answer_must_name_each_topic() {
+        let mut broker = Simulated::start(1, &[]).unwrap();
+        let mut connection = broker.connect();
+        let by_id = MetadataRequestTopic::default()
+            .with_name(None)
+            .with_topic_id(TopicId::from_u128(7));
+        let nameless = MetadataRequestTopic::default().with_name(None);
+        for version in [10, 11] {
+            for topic in [&by_id, &nameless] {
+                let mut frame = BytesMut::new();
+                frame.put_i16(3);
+                frame.put_i16(version);
+                frame.put_i32(5);
+                frame.put_i16(-1);
+                frame.put_u8(0);
+                let request = MetadataRequest::default().with_topics(Some(vec![topic.clone()]));
+                request.encode(&mut frame, version).unwrap();
+                connection.send(frame).unwrap();
+                let Some((_, Answered::Frame(mut frame))) = connection.take_answer() else {
+                    panic!("there is no answer");
+                };
+                answer::header::<MetadataRequest>(version, &mut frame).unwrap();
+                let told = answer::decode::<MetadataRequest>(version, frame).unwrap();
+                assert_eq!(told.topics[0].topic_id, topic.topic_id);
+                assert_eq!(told.topics[0].name, Some(TopicName::default()));
+                assert_eq!(told.topics[0].error_code, 42);
+                assert_eq!(told.brokers, []);
+            }
+        }
+    }
 }
