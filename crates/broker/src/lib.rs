@@ -5,6 +5,7 @@
 //! replies leave in request order.
 
 pub mod dead_letters;
+pub mod decoders;
 pub mod settings;
 pub mod simulated;
 

@@ -321,7 +321,10 @@ pub(crate) fn reseal(batch: &mut [u8], thinned: Thinned) -> Result<(), BatchErro
 }
 
 /// Writes the CRC of `batch`, which is exactly one batch.
-pub(crate) fn seal(batch: &mut [u8]) {
+///
+/// # Panics
+/// If `batch` is shorter than a header.
+pub fn seal(batch: &mut [u8]) {
     let crc = crc32c::crc32c(&batch[ATTRIBUTES..]);
     batch[CRC..ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
 }

@@ -13,6 +13,7 @@ mod core;
 #[cfg(test)]
 mod damage;
 mod datadir;
+pub mod decoders;
 pub mod error;
 pub mod format;
 pub mod fs;

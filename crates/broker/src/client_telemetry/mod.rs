@@ -3,7 +3,7 @@
 //! As in Kafka, a client that is heard of for the first time matches the subscriptions that there are, and is matched again when
 //! they change. Nothing of it outlives its connection for long.
 
-mod otlp;
+pub(crate) mod otlp;
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -19,10 +19,10 @@ const MAX_NAME: usize = 200;
 
 /// The bytes are no OTLP metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 /// Reads `MetricsData`.
-pub(super) fn read(bytes: &[u8]) -> Result<Measured, Malformed> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Measured, Malformed> {
     let mut measured = Measured::default();
     each(bytes, |field, value| match (field, value) {
         (1, Value::Bytes(resource)) => each(resource, |field, value| match (field, value) {

@@ -72,6 +72,7 @@ mod groups;
 mod logs;
 mod members;
 pub mod newer;
+pub mod places;
 mod replicas;
 mod telemetry;
 mod transactions;

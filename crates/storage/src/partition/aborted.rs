@@ -66,7 +66,7 @@ fn encode(aborts: &[SettledAbort]) -> Bytes {
     Bytes::from(bytes.expect("plain data in memory always serialises"))
 }
 
-fn decode(bytes: &[u8]) -> Result<Vec<SettledAbort>, String> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<SettledAbort>, String> {
     let rows: Vec<(i64, i64, i64, i64)> = match bytes.split_first() {
         Some((&VERSION, body)) => postcard::from_bytes(body).map_err(|e| e.to_string())?,
         Some((version, _)) => return Err(format!("it has version {version}")),

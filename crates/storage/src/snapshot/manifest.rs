@@ -15,7 +15,7 @@ const NAME: &str = "snapshot.json";
 const MAX_LEN: usize = 64 << 10;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Manifest {
+pub(crate) struct Manifest {
     /// That of the data directory.
     pub format: u32,
     pub name: String,
@@ -42,11 +42,16 @@ impl Manifest {
         };
         let mut bytes = vec![0; MAX_LEN];
         let n = file.read_at(0, &mut bytes).map_err(&io)?;
+        Manifest::parse(&bytes[..n], dir)
+    }
+
+    /// What the manifest of the snapshot in `dir` says.
+    pub fn parse(bytes: &[u8], dir: &Path) -> Result<Manifest, SnapshotError> {
         let damaged = |e: serde_json::Error| SnapshotError::Damaged {
             path: dir.to_owned(),
             reason: format!("{NAME}: {e}"),
         };
-        let value: Value = serde_json::from_slice(&bytes[..n]).map_err(damaged)?;
+        let value: Value = serde_json::from_slice(bytes).map_err(damaged)?;
         // Before the rest, which a newer format may have changed.
         match value["format"].as_u64() {
             Some(found) if found > u64::from(FORMAT) => Err(SnapshotError::NewerFormat {

@@ -4,7 +4,7 @@
 //! new active segments everywhere, here and in its own rows: closed segments are only ever removed.
 
 mod catalogue;
-mod manifest;
+pub(crate) mod manifest;
 pub mod restore;
 mod save;
 #[cfg(test)]
