@@ -86,7 +86,11 @@ fn keys(bootstrap: &str, topic: &str) -> BTreeSet<String> {
 async fn live(target: Target, files: &std::path::Path, group: &str) -> (Traces, BTreeSet<String>) {
     let broker = Broker::start_target(target, &[]);
     let bootstrap = broker.bootstrap();
-    let settings = ["exactly.once.source.support=enabled"];
+    let settings = [
+        "exactly.once.source.support=enabled",
+        // On a busy machine a task may take longer than 5 s to stop, of which the worker would complain.
+        "task.shutdown.graceful.timeout.ms=60000",
+    ];
     let mut worker = Worker::launch(&bootstrap, group, &settings);
     let original = files.join("original");
     let copy = files.join(format!("{target:?}"));
