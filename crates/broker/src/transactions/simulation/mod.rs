@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use ottla_codec::ResponseError;
 use ottla_codec::control::Outcome;
 use ottla_codec::records::BatchBuilder;
 use ottla_coordinator::Now;
@@ -29,7 +30,7 @@ use self::bank::Bank;
 use self::client::{Client, Next};
 use self::process::MAX_TIMEOUT_MS;
 use self::requests::{Answer, Call, Identity};
-use crate::reply::Later;
+use crate::reply::{Later, Reply};
 use crate::settings::Settings;
 use crate::simulated::{Process, SetClock, Timers, poll};
 
@@ -238,7 +239,7 @@ impl World {
         match self.rng.random_range(0..1000) {
             0..60 => {
                 let orders = self.rng.random_range(1..6);
-                self.order(vec![Bytes::from_static(b"transfer"); orders]);
+                drop(self.order(vec![Bytes::from_static(b"transfer"); orders]));
             }
             60..600 => self.client(),
             600..800 => _ = self.process().stepped.write(),
@@ -261,22 +262,14 @@ impl World {
     }
 
     /// Somebody orders transfers.
-    fn order(&mut self, orders: Vec<Bytes>) {
+    fn order(&mut self, orders: Vec<Bytes>) -> Later<Answer> {
         let place = Place {
             topic: INPUTS.0,
             partition: self.rng.random_range(0..INPUTS.1),
         };
         let now_ms = self.now_ms();
         let builder = BatchBuilder::default();
-        drop(requests::produce(
-            self.process(),
-            12,
-            None,
-            place,
-            &builder,
-            &orders,
-            now_ms,
-        ));
+        requests::produce(self.process(), 12, None, place, &builder, &orders, now_ms)
     }
 
     fn orders(&self, input: i32) -> i64 {
@@ -492,9 +485,11 @@ impl World {
             self.advance(MAX_TIMEOUT_MS as u64);
             self.fs.set_free(Some(0));
             // A large append has no room, and takes all with it that was to be written with it.
-            self.order(vec![Bytes::from(vec![0; 70_000])]);
+            let order = self.order(vec![Bytes::from(vec![0; 70_000])]);
+            // The store may have found room meanwhile: journal files that it needs no more.
             self.process().settle();
-            assert!(self.process().stepped.store().write_trouble().is_some());
+            let answer = self.process().answer(Reply::Later(order));
+            assert_eq!(answer.error, ResponseError::KafkaStorageError.code());
             self.fs.set_free(None);
             self.process().settle();
         }
