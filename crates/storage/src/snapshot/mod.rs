@@ -165,6 +165,9 @@ pub fn delete(fs: &dyn Fs, data_dir: &Path, name: &str) -> Result<(), SnapshotEr
         fs.remove_dir_all(&away).map_err(&io)?;
     }
     fs.rename(&path, &away).map_err(&io)?;
+    // Or a power cut would bring back one that was said to be deleted.
+    fs.sync_dir(path.parent().unwrap_or(data_dir))
+        .map_err(&io)?;
     fs.remove_dir_all(&away).map_err(&io)
 }
 

@@ -523,6 +523,18 @@ fn a_newer_snapshot_is_refused_by_its_format_whatever_else_it_says() {
 }
 
 #[test]
+fn one_that_was_deleted_stays_away_when_the_power_goes() {
+    for seed in 0..20 {
+        let (fs, store, _, _) = saved();
+        fs.reseed(seed);
+        delete(&fs, Path::new(DATA), "one").unwrap();
+        drop(store);
+        fs.crash();
+        assert_eq!(list(&fs, Path::new(DATA)).unwrap(), [], "seed {seed}");
+    }
+}
+
+#[test]
 fn a_copy_of_a_snapshot_is_one() {
     let (fs, store, snapshot, state) = saved();
     let there = Path::new("/backups");
