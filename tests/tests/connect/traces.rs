@@ -86,11 +86,7 @@ fn keys(bootstrap: &str, topic: &str) -> BTreeSet<String> {
 async fn live(target: Target, files: &std::path::Path, group: &str) -> (Traces, BTreeSet<String>) {
     let broker = Broker::start_target(target, &[]);
     let bootstrap = broker.bootstrap();
-    let settings = [
-        "exactly.once.source.support=enabled",
-        // On a busy machine a task may take longer than 5 s to stop, of which the worker would complain.
-        "task.shutdown.graceful.timeout.ms=60000",
-    ];
+    let settings = ["exactly.once.source.support=enabled"];
     let mut worker = Worker::launch(&bootstrap, group, &settings);
     let original = files.join("original");
     let copy = files.join(format!("{target:?}"));
@@ -119,6 +115,17 @@ async fn live(target: Target, files: &std::path::Path, group: &str) -> (Traces, 
         worker
             .ask("POST", &format!("{path}/restart?includeTasks=true"), None)
             .success();
+        // Its state may be that of before. A task that is stopped while it starts waits for its worker, and the worker for
+        // the task, until it complains.
+        worker.await_that("the task has started again", || {
+            let log = worker.log();
+            let of_task = format!("{{id={name}-0}}");
+            let starts = log.lines().filter(|line| {
+                line.contains(&of_task) && line.contains("finished initialization and start")
+            });
+            let starts = starts.count();
+            (starts == 2).then_some(()).ok_or(starts.to_string())
+        });
         worker.await_state(name, "RUNNING", 1);
         worker.ask("PUT", &format!("{path}/stop"), None).success();
         worker.await_state(name, "STOPPED", 0);
