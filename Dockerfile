@@ -35,9 +35,10 @@ COPY Cargo.toml Cargo.lock ./
 COPY crates crates
 # Tests and benchmarks are workspace members but are not part of the image: only their manifests are needed.
 COPY tests/Cargo.toml tests/Cargo.toml
+COPY tests/power-cut/Cargo.toml tests/power-cut/Cargo.toml
 COPY bench/Cargo.toml bench/Cargo.toml
-RUN mkdir -p tests/src bench/src \
- && touch tests/src/lib.rs \
+RUN mkdir -p tests/src tests/power-cut/src bench/src \
+ && touch tests/src/lib.rs tests/power-cut/src/lib.rs \
  && echo 'fn main() {}' > bench/src/main.rs \
  && cargo build --release --locked -p ottla-cli \
  && strip -o /ottla target/release/ottla

@@ -4,3 +4,16 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo fmt --all --check
 cargo clippy --workspace --all-targets -- -D warnings
+
+# `docker build .` copies the manifests of members that are no part of the image one by one.
+manifests=$(cargo metadata --no-deps --locked --format-version 1 | grep -o '"manifest_path":"[^"]*"' | cut -d'"' -f4)
+for manifest in $manifests; do
+    manifest=${manifest#"$PWD/"}
+    case "$manifest" in
+    crates/*) ;;
+    *) grep -qx "COPY $manifest $manifest" Dockerfile || {
+        echo "Dockerfile lacks: COPY $manifest $manifest" >&2
+        exit 1
+    } ;;
+    esac
+done
