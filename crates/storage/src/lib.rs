@@ -39,6 +39,7 @@ pub mod stepped;
 pub mod store;
 pub mod topic;
 mod topics;
+mod watchers;
 mod writer;
 
 pub use check::{CheckReport, Problem};
@@ -48,8 +49,8 @@ pub use config::{
 };
 pub use error::{AppendError, OpenError, ReadError, StoreError};
 pub use partition::{
-    AppendContext, Appended, ClosedSegment, ClosedSegments, DataWatcher, FileSlice, NewSegment,
-    Partition, ReadSlice, Replaced, SegmentId, SegmentReader, SegmentWriter, TimestampOffset,
+    AppendContext, Appended, ClosedSegment, ClosedSegments, FileSlice, NewSegment, Partition,
+    ReadSlice, Replaced, SegmentId, SegmentReader, SegmentWriter, TimestampOffset,
 };
 pub use partition_state::{
     AbortedTransaction, ActiveProducer, Check, PartitionState, PartitionStateFactory, SettledAbort,
@@ -57,3 +58,4 @@ pub use partition_state::{
 pub use reset::{ResetTopics, Wiped};
 pub use store::{Commit, MetaOp, Op, Store, StoreStats, Tree};
 pub use topic::{NewTopic, Topic, TopicId, Topics};
+pub use watchers::{DataWatcher, Watchers};

@@ -1,46 +1,32 @@
 //! Which partitions of a session something happened to: a session looks at those, not at all that it has.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use ottla_storage::{DataWatcher, Partition};
+use ottla_storage::{DataWatcher, Partition, Watchers};
 use parking_lot::Mutex;
 
 /// Numbers of partitions that something happened to, and who waits for any.
 #[derive(Default)]
-pub(crate) struct Marks(Mutex<Inner>);
-
-#[derive(Default)]
-struct Inner {
-    marked: Vec<u64>,
-    waiting: Vec<Weak<dyn DataWatcher>>,
+pub(crate) struct Marks {
+    marked: Mutex<Vec<u64>>,
+    waiting: Watchers,
 }
 
 impl Marks {
     /// Those that were marked since the last call.
     pub fn take(&self) -> Vec<u64> {
-        std::mem::take(&mut self.0.lock().marked)
+        std::mem::take(&mut self.marked.lock())
     }
 
     /// Calls `watcher` once, with the next mark. Made before [`Marks::take`], it misses none.
     pub fn watch(&self, watcher: &Arc<dyn DataWatcher>) {
-        let waiting = &mut self.0.lock().waiting;
-        // Those that gave up waiting would pile up in a session that nothing happens to.
-        if waiting.len() == waiting.capacity() {
-            waiting.retain(|w| w.strong_count() > 0);
-        }
-        waiting.push(Arc::downgrade(watcher));
+        self.waiting.add(watcher);
     }
 
     fn mark(&self, number: u64) {
-        let mut inner = self.0.lock();
-        inner.marked.push(number);
-        let waiting = std::mem::take(&mut inner.waiting);
-        drop(inner);
-        for watcher in waiting {
-            if let Some(watcher) = watcher.upgrade() {
-                watcher.data_available();
-            }
-        }
+        // Noted first: who is woken finds it, and who was not there yet takes it.
+        self.marked.lock().push(number);
+        self.waiting.wake();
     }
 }
 

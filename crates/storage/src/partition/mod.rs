@@ -18,6 +18,7 @@ use crate::partition_state::{ActiveProducer, PartitionState};
 use crate::queue::{Kind, QueuedOp};
 use crate::store::Commit;
 use crate::topic::TopicId;
+use crate::watchers::{DataWatcher, Watchers};
 
 pub(crate) mod aborted;
 mod build;
@@ -66,7 +67,7 @@ pub struct Partition {
     deleted: AtomicBool,
     /// Held while a segment is opened for writing, by the writer or the background thread.
     opening: Mutex<()>,
-    watchers: Mutex<Vec<Weak<dyn DataWatcher>>>,
+    watchers: Watchers,
 }
 
 /// What an append needs to know of the request.
@@ -159,12 +160,6 @@ pub struct TimestampOffset {
     pub leader_epoch: i32,
 }
 
-/// Told once when a partition that it watches has new data to read, its start moves, or it is deleted.
-pub trait DataWatcher: Send + Sync {
-    /// Must be quick: it is called by the thread that made the data durable.
-    fn data_available(&self);
-}
-
 /// What a partition is loaded from.
 pub(crate) struct Loaded {
     pub topic: TopicId,
@@ -224,7 +219,7 @@ impl Partition {
             log: Mutex::new(log),
             deleted: AtomicBool::new(false),
             opening: Mutex::default(),
-            watchers: Mutex::default(),
+            watchers: Watchers::default(),
         })
     }
 
@@ -446,12 +441,7 @@ impl Partition {
     /// Calls `watcher` once when the high watermark or the log's start is not what it is now any more, or the topic is deleted. Dropped
     /// watchers are forgotten.
     pub fn watch(&self, watcher: &Arc<dyn DataWatcher>) {
-        let mut watchers = self.watchers.lock();
-        // Those that gave up waiting would pile up on a partition that nobody writes to.
-        if watchers.len() == watchers.capacity() {
-            watchers.retain(|w| w.strong_count() > 0);
-        }
-        watchers.push(Arc::downgrade(watcher));
+        self.watchers.add(watcher);
     }
 
     /// Shows records up to `offset` to consumers. Call [`Partition::wake_watchers`] after it.
@@ -467,17 +457,7 @@ impl Partition {
 
     /// Wakes those who wait for data, though there is none: what they may see of the log has changed.
     pub fn wake_watchers(&self) {
-        let mut watchers = self.watchers.lock();
-        if watchers.is_empty() {
-            return;
-        }
-        let woken = std::mem::take(&mut *watchers);
-        drop(watchers);
-        for watcher in woken {
-            if let Some(watcher) = watcher.upgrade() {
-                watcher.data_available();
-            }
-        }
+        self.watchers.wake();
     }
 
     pub(crate) fn set_log_start(&self, log: &mut Log, offset: i64) {
