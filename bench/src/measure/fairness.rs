@@ -8,9 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::{BrokerId, FetchRequest, TopicName};
-use kafka_protocol::protocol::StrBytes;
 use ottla_client::Connection;
 use ottla_codec::records::{self, BatchBuilder, Record};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,7 +15,7 @@ use tokio::net::TcpStream;
 
 use super::raw::{self, PARTITIONS, each_connection};
 use super::small_requests::{heartbeat_error, heartbeat_frame};
-use super::{Sample, Scene, TOPIC, higher, lower, members};
+use super::{Sample, Scene, higher, lower, members};
 use crate::pages;
 use crate::stats::percentile_ms;
 
@@ -150,21 +147,7 @@ async fn consume(address: &str, epoch: Instant, until: Instant) -> Result<Times>
     let mut connection = Connection::connect(address).await?;
     let (mut times, mut offset) = (Times::new(), 0);
     while Instant::now() < until {
-        let partition = FetchPartition::default()
-            .with_partition(LIGHT_PARTITION)
-            .with_fetch_offset(offset)
-            .with_current_leader_epoch(-1)
-            .with_partition_max_bytes(1 << 20);
-        let topic = FetchTopic::default()
-            .with_topic(TopicName(StrBytes::from_static_str(TOPIC)))
-            .with_partitions(vec![partition]);
-        let request = FetchRequest::default()
-            .with_replica_id(BrokerId(-1))
-            .with_max_wait_ms(500)
-            .with_min_bytes(1)
-            .with_max_bytes(1 << 20)
-            .with_session_epoch(-1)
-            .with_topics(vec![topic]);
+        let request = raw::fetch_request(LIGHT_PARTITION, offset, 1 << 20);
         let answer = connection.call(FETCH_VERSION, &request).await?;
         let now = epoch.elapsed();
         let partitions = answer.responses.iter().flat_map(|topic| &topic.partitions);

@@ -174,8 +174,8 @@ pub fn write(
     Ok(times)
 }
 
-/// A fetch request (version 12) of up to `max_bytes` of one partition.
-pub fn fetch_frame(partition: i32, offset: i64, max_bytes: i32) -> Result<Bytes> {
+/// A fetch of up to `max_bytes` of one partition, without a session, that waits half a second for a byte.
+pub fn fetch_request(partition: i32, offset: i64, max_bytes: i32) -> FetchRequest {
     let partition = FetchPartition::default()
         .with_partition(partition)
         .with_fetch_offset(offset)
@@ -184,14 +184,18 @@ pub fn fetch_frame(partition: i32, offset: i64, max_bytes: i32) -> Result<Bytes>
     let topic = FetchTopic::default()
         .with_topic(TopicName(StrBytes::from_static_str(TOPIC)))
         .with_partitions(vec![partition]);
-    let request = FetchRequest::default()
+    FetchRequest::default()
         .with_replica_id(BrokerId(-1))
         .with_max_wait_ms(500)
         .with_min_bytes(1)
         .with_max_bytes(max_bytes)
         .with_session_epoch(-1)
-        .with_topics(vec![topic]);
-    frame(12, &request)
+        .with_topics(vec![topic])
+}
+
+/// A [`fetch_request`] of version 12.
+pub fn fetch_frame(partition: i32, offset: i64, max_bytes: i32) -> Result<Bytes> {
+    frame(12, &fetch_request(partition, offset, max_bytes))
 }
 
 /// Reads the batches of `numbers` as [`write`] has written them, of `length` bytes each; the time of each request.

@@ -72,6 +72,17 @@ pub async fn at_rest(server: &Server) -> Result<Vec<Sample>> {
     ])
 }
 
+/// Kills the broker and starts it again, then stops it and starts it again. `stop` is what its stop is called.
+pub async fn lives(server: &mut Server, stop: &'static str) -> Result<Vec<Sample>> {
+    let crashed = server.crash().await?;
+    let (stopped, started) = server.restart().await?;
+    Ok(vec![
+        lower("start after SIGKILL", "ms", ms(crashed)),
+        lower(stop, "ms", ms(stopped)),
+        lower("start after a stop", "ms", ms(started)),
+    ])
+}
+
 /// Milliseconds.
 pub fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3

@@ -16,7 +16,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use ottla_client::Connection;
 
-use super::cost::{at_rest, ms, per_request, per_round};
+use super::cost::{at_rest, lives, ms, per_request, per_round};
 use super::topics::{At, create};
 use crate::measure::{Sample, lower};
 use crate::process::resident_bytes;
@@ -107,14 +107,7 @@ pub async fn run(programs: &Programs, target: Target, groups: u64) -> Result<Vec
     );
 
     drop(connection);
-    samples.push(lower(
-        "start after SIGKILL",
-        "ms",
-        ms(server.crash().await?),
-    ));
-    let (stopped, started) = server.restart().await?;
-    samples.push(lower("stop", "ms", ms(stopped)));
-    samples.push(lower("start after a stop", "ms", ms(started)));
+    samples.extend(lives(&mut server, "stop").await?);
     let resident = resident_bytes(server.pid())? as f64 / 1e6;
     samples.push(lower("resident after a start", "MB", resident));
     Ok(samples)

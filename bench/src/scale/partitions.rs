@@ -9,7 +9,7 @@ use kafka_protocol::messages::{
 };
 use ottla_client::Connection;
 
-use super::cost::{at_rest, ms, per_request, per_round};
+use super::cost::{at_rest, lives, ms, per_request, per_round};
 use super::topics::{At, FETCH, PRODUCE, Session, create, produce, write};
 use crate::measure::raw::batch;
 use crate::measure::{Meter, Sample, lower};
@@ -45,11 +45,7 @@ pub async fn run(
     samples.extend(requests(&server, &mut connection, &all).await?);
 
     drop(connection);
-    let crashed = server.crash().await?;
-    samples.push(lower("start after SIGKILL", "ms", ms(crashed)));
-    let (stopped, started) = server.restart().await?;
-    samples.push(lower("stop, nothing new", "ms", ms(stopped)));
-    samples.push(lower("start after a stop", "ms", ms(started)));
+    samples.extend(lives(&mut server, "stop, nothing new").await?);
     let resident = resident_bytes(server.pid())? as f64 / 1e6;
     samples.push(lower("resident after a start", "MB", resident));
 

@@ -9,7 +9,7 @@ use kafka_protocol::messages::{DescribeProducersRequest, ProduceRequest};
 use ottla_client::Connection;
 use ottla_codec::records::{BatchBuilder, Record};
 
-use super::cost::{at_rest, ms, per_request, per_round};
+use super::cost::{at_rest, lives, ms, per_request, per_round};
 use super::topics::{At, PRODUCE, create, produce};
 use crate::measure::{Sample, lower};
 use crate::process::resident_bytes;
@@ -74,14 +74,7 @@ pub async fn run(programs: &Programs, target: Target, producers: u64) -> Result<
     samples.push(lower("DescribeProducers", "µs of CPU", described));
 
     drop(connection);
-    samples.push(lower(
-        "start after SIGKILL",
-        "ms",
-        ms(server.crash().await?),
-    ));
-    let (stopped, started) = server.restart().await?;
-    samples.push(lower("stop", "ms", ms(stopped)));
-    samples.push(lower("start after a stop", "ms", ms(started)));
+    samples.extend(lives(&mut server, "stop").await?);
     let mut connection = Connection::connect(server.address.clone()).await?;
     let first = Instant::now();
     one(&mut connection, &topic, 0, sequence).await?;

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::{Bytes, BytesMut};
-use ottla_codec::ResponseError;
-use ottla_codec::batch::{BatchHeader, check_all};
-use ottla_codec::control::Outcome;
+use ottla_codec::batch::check_all;
 use ottla_codec::records::{BatchBuilder, Record};
 use ottla_storage::fs::{DirEntry, File, Fs, LockError, OpenMode, OsFs};
 use ottla_storage::meta::MetaStore;
 use ottla_storage::{
-    AppendContext, Check, CompactionOptions, Durability, LogConfig, NewTopic, PartitionState,
-    PartitionStateFactory, Store, StoreOptions,
+    AppendContext, CompactionOptions, Durability, LogConfig, NewTopic, Store, StoreOptions,
 };
 use uuid::Uuid;
+
+#[path = "../../../crates/storage/tests/support/no_state.rs"]
+mod no_state;
+
+use no_state::NoState;
 
 /// The topic, of one partition.
 pub const TOPIC: &str = "scale-log";
@@ -87,29 +89,9 @@ fn options() -> StoreOptions {
         checkpoint_bytes: 64 << 20,
         checkpoint_interval: Duration::from_secs(3600),
         log_config: Arc::new(|_| LogConfig::default()),
-        partition_state: Arc::new(Stateless),
+        partition_state: Arc::new(NoState),
         compaction: CompactionOptions::new(|| 0),
         cluster_id: None,
-    }
-}
-
-/// There are no producer ids in it.
-struct Stateless;
-
-impl PartitionState for Stateless {
-    fn check(&mut self, _: &BatchHeader, _: AppendContext) -> Result<Check, ResponseError> {
-        Ok(Check::New)
-    }
-    fn appended(&mut self, _: &BatchHeader, _: Option<Outcome>, _: i64) {}
-    fn snapshot(&self) -> Option<Vec<u8>> {
-        None
-    }
-    fn truncate(&mut self, _: i64) {}
-}
-
-impl PartitionStateFactory for Stateless {
-    fn load(&self, _: Option<&[u8]>) -> Result<Box<dyn PartitionState>, String> {
-        Ok(Box::new(Stateless))
     }
 }
 
