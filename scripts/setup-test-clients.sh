@@ -126,10 +126,10 @@ setup_go() {
     local sources
     sources=$(find tests/go -name '*.go' -o -name go.mod -o -name go.sum | sort)
     # shellcheck disable=SC2086 # file names without spaces
-    unchanged go $sources && [ -x "$cache/go/franz-worker" ] && return
+    unchanged go $sources && [ -x "$cache/go/franz-copy" ] && return
     say "Go: franz-go and sarama"
     mkdir -p "$cache/go"
-    (cd tests/go && go build -o "$cache/go/" ./franz ./franz-worker ./sarama)
+    (cd tests/go && go build -o "$cache/go/" ./franz ./franz-copy ./franz-worker ./sarama)
     made go
 }
 

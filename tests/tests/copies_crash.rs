@@ -7,7 +7,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use ottla_tests::harness::{Broker, Process, Reader, python, unique};
+use ottla_tests::harness::{Broker, Process, Reader, installed, python, unique};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -236,4 +236,9 @@ async fn librdkafka_copies_exactly_once_whatever_is_killed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn aiokafka_copies_exactly_once_whatever_is_killed() {
     copies_are_exact(|| python("copy_aiokafka.py")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn franz_go_copies_exactly_once_whatever_is_killed() {
+    copies_are_exact(|| Command::new(installed("go/franz-copy", "go"))).await;
 }
