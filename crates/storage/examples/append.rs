@@ -86,6 +86,7 @@ async fn main() -> anyhow::Result<()> {
         partition_state: Arc::new(NoState),
         compaction: CompactionOptions::new(|| 0),
         cluster_id: None,
+        cut_damaged_journal: false,
     };
     let store = Store::open(Arc::new(OsFs), &dir, options)?;
     let new = NewTopic {

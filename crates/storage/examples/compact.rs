@@ -50,6 +50,7 @@ fn open(dir: &Path) -> anyhow::Result<Store> {
             now_ms: || 1,
         },
         cluster_id: None,
+        cut_damaged_journal: false,
     };
     Ok(Store::open(Arc::new(OsFs), dir, options)?)
 }

@@ -232,6 +232,8 @@ impl Inner {
         // Last of all, and durable by itself: before it a restart replays from the older position, which gives the same state.
         self.meta.write(&[position_row(position)])?;
         self.meta.sync()?;
+        // Outside of sled, which takes a damaged end of its log for one that was never written.
+        self.writer.lock().note_checkpoint(position)?;
         self.overlay.lock().forget(position);
         Ok(())
     }
@@ -309,7 +311,7 @@ pub(crate) fn capture_rows(
     ])
 }
 
-fn position_row(position: u64) -> MetaWrite {
+pub(crate) fn position_row(position: u64) -> MetaWrite {
     MetaWrite {
         tree: meta::CHECKPOINT,
         key: POSITION_KEY.to_vec(),

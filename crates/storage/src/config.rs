@@ -150,4 +150,6 @@ pub struct StoreOptions {
     /// The cluster id of a data directory that is made; one that is there keeps its own. `None`: a random one.
     /// One line without control characters.
     pub cluster_id: Option<String>,
+    /// Whether a damaged journal is cut where it cannot be read. `false`: the store is not opened then.
+    pub cut_damaged_journal: bool,
 }

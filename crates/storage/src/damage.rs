@@ -200,24 +200,111 @@ fn a_flipped_bit_in_a_segment_is_told_where_it_is_and_nowhere_else() {
     }
 }
 
+/// What a start makes of a damaged journal: it is refused, with the place and a way out, or the loss is at most that of the last `groups`,
+/// which cannot be told from one that was being written. Returns whether it is refused.
+fn is_refused(fs: &SimFs, expected: &Expected, groups: i64, what: &str) -> bool {
+    match open(&fs.fork()) {
+        Err(e @ OpenError::DamagedJournal { .. }) => {
+            let told = e.to_string();
+            assert!(told.contains("/data/journal"), "{what}: {told}");
+            assert!(told.contains("ottla.journal.cut.damaged"), "{what}: {told}");
+            let mut options = options(Durability::Disk);
+            options.cut_damaged_journal = true;
+            let dir = Path::new("/data");
+            let store = Store::open_stepped(Arc::new(fs.clone()), dir, options, tuning()).unwrap();
+            if let Some(p) = store.partition(&TOPIC, 0) {
+                assert_eq!(read_everywhere(&p, expected, p.log_end_offset()), 0);
+                assert_eq!(store.check().unwrap().problems, []);
+            }
+            store.close().unwrap();
+            drop(store);
+            // Given up once for all.
+            open(fs).unwrap();
+            true
+        }
+        Err(e) => panic!("{what}: {e}"),
+        Ok(store) => {
+            let p = store.partition(&TOPIC, 0);
+            let p = p.unwrap_or_else(|| panic!("{what}: the topic is gone"));
+            let end = p.log_end_offset();
+            assert!(end >= 2 * (BATCHES - groups), "{what}: ends at {end}");
+            assert_eq!(read_everywhere(&p, expected, end), 0);
+            assert_eq!(store.check().unwrap().problems, []);
+            false
+        }
+    }
+}
+
 #[test]
-fn a_flipped_bit_in_the_journal_leaves_a_beginning_of_it() {
+fn a_damaged_journal_is_refused_unless_nothing_is_lost_but_its_last_group() {
     let (fs, expected) = filled(false);
+    let mut refused = 0;
     for (path, len) in files(&fs, "wal") {
         for at in (0..len).filter(|at| *at < 40 || at % 31 == 0) {
             let fs = fs.fork();
             fs.flip_bit(&path, at);
-            let store = match open(&fs) {
-                Ok(store) => store,
-                Err(e) => panic!("{path:?} {at}: {e}"),
-            };
-            let Some(p) = store.partition(&TOPIC, 0) else {
-                continue;
-            };
-            let end = p.log_end_offset();
-            assert_eq!(read_everywhere(&p, &expected, end), 0);
-            assert_eq!(store.check().unwrap().problems, []);
+            refused += usize::from(is_refused(
+                &fs,
+                &expected,
+                1,
+                &format!("{path:?} flipped at {at}"),
+            ));
         }
+        for cut in (0..len).step_by(97) {
+            let fs = fs.fork();
+            let file = fs.open(&path, crate::fs::OpenMode::Write).unwrap();
+            file.set_len(cut).unwrap();
+            refused += usize::from(is_refused(
+                &fs,
+                &expected,
+                1,
+                &format!("{path:?} cut to {cut}"),
+            ));
+        }
+        // A sector may have parts of two.
+        for sector in (0..len).step_by(512) {
+            let fs = fs.fork();
+            let file = fs.open(&path, crate::fs::OpenMode::Write).unwrap();
+            file.write_at(sector, &[&[0; 512]]).unwrap();
+            refused += usize::from(is_refused(
+                &fs,
+                &expected,
+                2,
+                &format!("{path:?} without {sector}"),
+            ));
+        }
+        let fs = fs.fork();
+        fs.remove_file(&path).unwrap();
+        refused += usize::from(is_refused(&fs, &expected, 1, &format!("{path:?} is gone")));
+    }
+    assert!(refused > 100, "{refused}");
+}
+
+#[test]
+fn a_journal_that_a_stop_has_emptied_may_be_damaged() {
+    let (fs, expected) = filled(true);
+    for (path, len) in files(&fs, "wal") {
+        for at in (4096..len).step_by(31) {
+            let fs = fs.fork();
+            fs.flip_bit(&path, at);
+            assert!(!is_refused(&fs, &expected, 1, &format!("{path:?} {at}")));
+        }
+    }
+}
+
+#[test]
+fn a_catalogue_that_lost_its_last_checkpoint_is_refused() {
+    for close in [true, false] {
+        let (fs, _) = filled(close);
+        let store = open(&fs).unwrap();
+        store.checkpoint().unwrap();
+        drop(store);
+        fs.kill();
+        let position = crate::checkpoint::position_row(1);
+        fs.meta_write(Path::new("/data/meta"), &[position]).unwrap();
+        let error = open(&fs).err().unwrap().to_string();
+        assert!(error.contains("/data/meta"), "{error}");
+        assert!(error.contains("ottla snapshot restore"), "{error}");
     }
 }
 
@@ -225,12 +312,14 @@ fn a_flipped_bit_in_the_journal_leaves_a_beginning_of_it() {
 fn a_flipped_bit_in_the_properties_is_refused_or_harmless() {
     let (fs, expected) = filled(true);
     let path = Path::new("/data/meta.properties");
+    let id = open(&fs.fork()).unwrap().cluster_id().to_owned();
     for (_, len) in fs.files().iter().filter(|(p, _)| p == path) {
         for at in 0..*len {
             let fs = fs.fork();
             fs.flip_bit(path, at);
             match open(&fs) {
                 Ok(store) => {
+                    assert_eq!(store.cluster_id(), id, "at {at}");
                     let p = store.partition(&TOPIC, 0).unwrap();
                     assert_eq!(read_everywhere(&p, &expected, 2 * BATCHES), 0);
                 }

@@ -13,6 +13,8 @@ use crate::snapshot::restore;
 /// The format that this version writes and the newest that it reads.
 pub(crate) const FORMAT: u32 = 1;
 pub(crate) const PROPERTIES: &str = "meta.properties";
+/// Of all that comes after its line. Versions before it was introduced, and people, write none.
+const CRC: &str = "crc32c";
 const LOCK: &str = ".lock";
 /// Names at the top that are Ottla's. `lost+found` is there on a file system of its own.
 const OURS: [&str; 12] = [
@@ -156,8 +158,9 @@ fn create(fs: &dyn Fs, dir: &Path, cluster_id: Option<&str>) -> io::Result<Strin
 /// Writes and syncs the properties into a new file.
 pub(crate) fn write_properties(fs: &dyn Fs, path: &Path, cluster_id: &str) -> io::Result<()> {
     let text = format!("# Written by Ottla.\nottla.format={FORMAT}\ncluster.id={cluster_id}\n");
+    let crc = format!("{CRC}={:08x}\n", crc32c::crc32c(text.as_bytes()));
     let file = fs.open(path, OpenMode::Truncate)?;
-    file.write_at(0, &[text.as_bytes()])?;
+    file.write_at(0, &[crc.as_bytes(), text.as_bytes()])?;
     file.sync_data()
 }
 
@@ -206,6 +209,19 @@ pub(crate) fn read_properties(fs: &dyn Fs, dir: &Path, path: &Path) -> Result<St
             found,
             supported: FORMAT,
         });
+    }
+    if let Some(told) = properties.get(CRC) {
+        let behind = text.split_once(&format!("{CRC}={told}\n"));
+        let found = crc32c::crc32c(behind.map_or("", |(_, rest)| rest).as_bytes());
+        if u32::from_str_radix(told.trim(), 16) != Ok(found) {
+            return Err(OpenError::Damaged {
+                path: dir.to_owned(),
+                reason: format!(
+                    "{PROPERTIES} does not fit its checksum: bring it back from a copy; or, if ottla.format and cluster.id in it are \
+                     right, remove its line {CRC}"
+                ),
+            });
+        }
     }
     properties
         .get("cluster.id")

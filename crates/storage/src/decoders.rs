@@ -12,10 +12,11 @@ pub fn journal(bytes: &[u8]) {
     let _ = FileHeader::decode(bytes);
     let _ = format::decode_record(bytes, 1);
     if let Some(ops) = format::decode_ops(bytes) {
+        let marked = format::begins_synced_group(bytes);
         let total: usize = ops.iter().map(JournalOp::encoded_len).sum();
-        assert_eq!(total, bytes.len());
+        assert_eq!(total + usize::from(marked), bytes.len());
         let mut record = Vec::new();
-        format::encode_record(&mut record, 1, 1, &ops);
+        format::encode_record(&mut record, 1, 1, &ops, marked);
         let (_, payload, len) =
             format::decode_record(&record, 1).expect("what was written can be read");
         assert_eq!(len, record.len());

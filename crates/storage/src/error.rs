@@ -29,6 +29,11 @@ pub enum OpenError {
     NotOurs { path: PathBuf, reason: String },
     #[error("data directory {path} is damaged: {reason}")]
     Damaged { path: PathBuf, reason: String },
+    #[error(
+        "the journal of data directory {path} is damaged: {reason}. Bring the directory back from a copy or, with `ottla snapshot restore`, \
+         from a snapshot; or give up what cannot be read: start once with --override ottla.journal.cut.damaged=true"
+    )]
+    DamagedJournal { path: PathBuf, reason: String },
 }
 
 /// Why a commit was refused or not kept. All map to KAFKA_STORAGE_ERROR, which clients retry.

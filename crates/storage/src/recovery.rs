@@ -16,7 +16,7 @@ use crate::datadir;
 use crate::error::OpenError;
 use crate::fs::Fs;
 use crate::journal::format::{Body, JournalOp, Place};
-use crate::journal::{self, Journal, ReplayError};
+use crate::journal::{self, Journal, JournalDamage, ReplayError};
 use crate::meta::{self, MetaStore, Overlay};
 use crate::partition::Partition;
 use crate::partition::row::{parse_partition_key, partition_key};
@@ -54,7 +54,10 @@ pub(crate) fn open(
     let mut meta = fs
         .open_meta(&datadir::meta_dir(dir))
         .map_err(|e| match e.kind() {
-            io::ErrorKind::Other => damaged(format!("the catalogue cannot be opened: {e}")),
+            io::ErrorKind::Other => damaged(format!(
+                "the catalogue in {} cannot be opened: {e}. {WAY_OUT}",
+                datadir::meta_dir(dir).display()
+            )),
             _ => io_error(e),
         })?;
     let position = read_position(&*meta).map_err(io_error)?;
@@ -66,6 +69,7 @@ pub(crate) fn open(
     let journal_dir = datadir::journal_dir(dir);
     let mut found_lock = Some(data_dir.lock);
     let mut limit = u64::MAX;
+    let mut lost: Option<JournalDamage> = None;
     let (inner, found) = loop {
         let core = Core::new(fs.clone(), dir.to_owned(), options.clone(), position);
         let inner = Inner {
@@ -92,6 +96,31 @@ pub(crate) fn open(
             Ok(true)
         })
         .map_err(replay_error)?;
+        if looked.checkpoint > position {
+            return Err(OpenError::Damaged {
+                path: dir.to_owned(),
+                reason: damaged_catalogue(dir, position, looked.checkpoint),
+            });
+        }
+        if looked.max_id == 0
+            && had_journal(&*fs, dir).map_err(io_error)?
+            && !options.cut_damaged_journal
+        {
+            return Err(OpenError::DamagedJournal {
+                path: dir.to_owned(),
+                reason: format!("no file in {} has a sound header", journal_dir.display()),
+            });
+        }
+        if let Some(damage) = looked.damage.clone().filter(|_| looked.cut_at.is_none()) {
+            if !options.cut_damaged_journal {
+                return Err(OpenError::DamagedJournal {
+                    path: dir.to_owned(),
+                    reason: damage.to_string(),
+                });
+            }
+            tracing::error!(%damage, "the journal is damaged, and cut as the settings say: commits are lost");
+            lost = Some(damage);
+        }
         let found = if looked.replayed == 0 {
             looked
         } else {
@@ -113,8 +142,15 @@ pub(crate) fn open(
     if found.torn_bytes > 0 {
         tracing::warn!(
             bytes = found.torn_bytes,
-            "the journal ended in commits that were not whole, and so were never acknowledged: cut"
+            at = found
+                .torn_at
+                .as_ref()
+                .map(|(path, position)| format!("{} at byte {position}", path.display())),
+            "the journal ends in commits that are not whole: cut. A crash leaves that of what was not acknowledged"
         );
+    }
+    if let Some(damage) = &lost {
+        inner.tell_lost(damage);
     }
     inner.core.queue.restart_after(found.last_seq);
     if found.replayed > 0 || !found.stale.is_empty() {
@@ -148,7 +184,9 @@ pub(crate) fn open(
         inner.meta.sync().map_err(io_error)?;
     }
     let next = inner.core.next_file.clone();
-    let journal = Journal::start(fs, &journal_dir, found, tuning.journal_file_bytes, next)
+    let synced = inner.core.synced();
+    let bytes = tuning.journal_file_bytes;
+    let journal = Journal::start(fs, &journal_dir, found, bytes, next, synced)
         .map_err(io_error)?;
     inner.writer.lock().start(journal);
     // With threads it is the first that the background does.
@@ -158,7 +196,25 @@ pub(crate) fn open(
     Ok(inner)
 }
 
-fn read_position(meta: &dyn MetaStore) -> io::Result<u64> {
+/// What helps when the catalogue is damaged.
+const WAY_OUT: &str = "Bring the directory back from a copy or, with `ottla snapshot restore`, from a snapshot; the records are whole in topics/";
+
+fn damaged_catalogue(dir: &Path, position: u64, checkpoint: u64) -> String {
+    let meta = datadir::meta_dir(dir);
+    format!(
+        "the catalogue in {} goes up to commit {position}, and went up to {checkpoint} before: what came later is lost. {WAY_OUT}",
+        meta.display()
+    )
+}
+
+/// Whether commits may have been made here: what is set aside is made after the first journal file is there to stay.
+fn had_journal(fs: &dyn Fs, dir: &Path) -> io::Result<bool> {
+    Ok(fs.exists(&dir.join(writer::RESERVE_NAME))?
+        || !fs.read_dir(&datadir::topics_dir(dir))?.is_empty())
+}
+
+/// The last commit of the last checkpoint.
+pub(crate) fn read_position(meta: &dyn MetaStore) -> io::Result<u64> {
     let Some(value) = meta.get(meta::CHECKPOINT, POSITION_KEY)? else {
         return Ok(0);
     };
@@ -172,6 +228,26 @@ fn read_position(meta: &dyn MetaStore) -> io::Result<u64> {
 }
 
 impl Inner {
+    /// Tells which offsets are gone with commits that cannot be read, as far as later ones tell.
+    fn tell_lost(&self, damage: &JournalDamage) {
+        for ((topic, index), end) in &damage.ends {
+            let Some(partition) = self.partition(topic, *index) else {
+                tracing::error!(%topic, partition = index, until = end, "records of a topic that is lost are lost");
+                continue;
+            };
+            let name = self.catalog.get(topic).map(|t| t.name.clone());
+            let from = partition.log_end_offset();
+            let topic = name.as_deref().unwrap_or_default();
+            tracing::error!(
+                topic,
+                partition = index,
+                from,
+                until = end,
+                "records are lost"
+            );
+        }
+    }
+
     fn load_catalog(&self) -> Result<(), String> {
         let rows = self
             .meta

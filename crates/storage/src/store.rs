@@ -394,6 +394,12 @@ impl Store {
             None => self.inner.checkpoint().map_err(|e| e.as_store()),
         };
         self.inner.remove_replaced();
+        if result.is_ok()
+            && let Err(e) = self.inner.writer.lock().close_journal()
+        {
+            // A start then takes the journal for one that was cut short.
+            tracing::warn!(error = %e, "the end of the journal cannot be noted");
+        }
         self._threads.stop();
         result
     }

@@ -24,7 +24,8 @@ use crate::store::Inner;
 const GROUP_BYTES: usize = 4 << 20;
 /// Set aside so that topics can still be deleted on a full disk, and a recovery can make its checkpoint there.
 const RESERVE_BYTES: usize = 2 << 20;
-const RESERVE_NAME: &str = "reserve";
+/// Its file, in the data directory.
+pub(crate) const RESERVE_NAME: &str = "reserve";
 
 /// Makes the reserve, or finds it. An error says that there is no room.
 fn make_reserve(core: &Core, reserve: usize) -> io::Result<()> {
@@ -90,6 +91,17 @@ impl Writer {
         self.journal = Some(journal);
     }
 
+    /// Notes in the journal, if it is started, that all up to `seq` is in segments and catalogue.
+    pub fn note_checkpoint(&self, seq: u64) -> io::Result<()> {
+        let journal = self.journal.as_ref();
+        journal.map_or(Ok(()), |j| j.note_checkpoint(seq))
+    }
+
+    /// Notes in the journal that nothing follows.
+    pub fn close_journal(&self) -> io::Result<()> {
+        self.journal.as_ref().map_or(Ok(()), Journal::close)
+    }
+
     /// The files that hold commits of a store that does not sync each: the segments that the journal points into, then the journal's.
     fn unsynced_files(&mut self) -> io::Result<Vec<Arc<dyn File>>> {
         let mut files = Vec::new();
@@ -126,7 +138,8 @@ impl Writer {
                 (job.seq, ops.collect())
             })
             .collect();
-        let len = records.iter().map(|(_, ops)| format::record_len(ops)).sum();
+        let lens = records.iter().map(|(_, ops)| format::record_len(ops));
+        let len = lens.sum::<usize>() + format::GROUP_MARK_LEN;
         let last = jobs.last().map_or(0, |j| j.seq);
         let released = core.released.load(Ordering::Acquire);
         let mut reserved = self.journal().reserve(len, released);
@@ -137,7 +150,8 @@ impl Writer {
             reserved.map_err(|e| GroupError::before_journal("making a journal file", &e))?;
         self.buffer.clear();
         for (seq, ops) in &records {
-            format::encode_record(&mut self.buffer, file_id, *seq, ops);
+            let begins_group = core.synced() && self.buffer.is_empty();
+            format::encode_record(&mut self.buffer, file_id, *seq, ops, begins_group);
         }
         let journal = self
             .journal

@@ -65,6 +65,8 @@ pub struct Effective {
     pub max_open_files: usize,
     pub checkpoint_bytes: u64,
     pub checkpoint_interval: Duration,
+    /// See [`ottla_storage::StoreOptions::cut_damaged_journal`].
+    pub cut_damaged_journal: bool,
     /// What dead letters follow where neither topic nor group say otherwise.
     pub dead_letters: ottla_dlq::settings::Settings,
     pub dead_letter_topic_suffix: String,
@@ -121,6 +123,7 @@ impl Effective {
             max_open_files: layers.get("ottla.open.files.max"),
             checkpoint_bytes: layers.get("ottla.checkpoint.bytes"),
             checkpoint_interval: Duration::from_millis(layers.get("ottla.checkpoint.interval.ms")),
+            cut_damaged_journal: layers.get("ottla.journal.cut.damaged"),
             dead_letters: super::dead_letters::defaults(layers),
             dead_letter_topic_suffix: layers
                 .value("dlq.topic.suffix")

@@ -270,6 +270,7 @@ impl Settings {
                 now_ms: crate::clock::wall_ms,
             },
             cluster_id: self.cluster_id(),
+            cut_damaged_journal: effective.cut_damaged_journal,
         }
     }
 }

@@ -1,9 +1,12 @@
 //! The journal's bytes. All numbers are little-endian.
 //!
 //! ```text
-//! file    magic [8] | version u32 | file id u64 | last sequence before it u64 | CRC32C u32 of those | zeros up to 4096 | records
+//! file    magic [8] | version u32 | file id u64 | last sequence before it u64 | CRC32C u32 of those | notes | zeros up to 4096 | records
+//! note    file id u64 | number u64 | kind u32 | CRC32C u32 of those; at 512 the file's length (kind 1: groups are synced), at 1024 the last commit of a checkpoint,
+//!         at 1536 the last commit of the file, kind 1 if another file follows, 2 if the store was closed
 //! record  CRC32C u32 (seeded with the file id; of what follows) | payload length u32 | sequence u64 | payload: ops
 //! op      1 inline append  | 2 append whose bytes are in the segment, synced | 3 the same, not synced | 4 put | 5 delete
+//!         | 6 first of its record: all records before this one were synced before it was written
 //! append  topic id [16] | partition i32 | base offset i64 | next offset i64 | segment i64 | position u64 | now i64
 //!         | max timestamp i64 | length u32 | inline: bytes; else CRC32C u32 of the bytes (0 if synced),
 //!         | count u32 | the batches' headers, 61 bytes each
@@ -207,11 +210,29 @@ pub(crate) fn record_len(ops: &[JournalOp]) -> usize {
     RECORD_HEADER_LEN + ops.iter().map(JournalOp::encoded_len).sum::<usize>()
 }
 
-/// Appends a record to `out`.
-pub(crate) fn encode_record(out: &mut Vec<u8>, file_id: u64, seq: u64, ops: &[JournalOp]) {
+/// Bytes that a record takes more if it begins a synced group.
+pub(crate) const GROUP_MARK_LEN: usize = 1;
+const GROUP_MARK: u8 = 6;
+
+/// Whether a payload says that all records before it were synced before it was written.
+pub(crate) fn begins_synced_group(payload: &[u8]) -> bool {
+    payload.first() == Some(&GROUP_MARK)
+}
+
+/// Appends a record to `out`. `begins_group`: all that the journal holds is synced.
+pub(crate) fn encode_record(
+    out: &mut Vec<u8>,
+    file_id: u64,
+    seq: u64,
+    ops: &[JournalOp],
+    begins_group: bool,
+) {
     let start = out.len();
     out.extend_from_slice(&[0; 8]);
     out.extend_from_slice(&seq.to_le_bytes());
+    if begins_group {
+        out.push(GROUP_MARK);
+    }
     for op in ops {
         op.encode(out);
     }
@@ -234,7 +255,8 @@ pub(crate) fn decode_record(bytes: &[u8], file_id: u64) -> Option<(u64, &[u8], u
 
 /// The ops of a payload. `None` for an op that this version does not know: damage, since the CRC was right.
 pub(crate) fn decode_ops(payload: &[u8]) -> Option<Vec<JournalOp>> {
-    let mut r = Reader(payload);
+    let marked = usize::from(begins_synced_group(payload));
+    let mut r = Reader(&payload[marked..]);
     let mut ops = Vec::new();
     while !r.0.is_empty() {
         ops.push(JournalOp::decode(&mut r)?);
@@ -306,7 +328,7 @@ mod tests {
     #[test]
     fn a_record_reads_back_as_written() {
         let mut out = Vec::new();
-        encode_record(&mut out, 4, 9, &ops());
+        encode_record(&mut out, 4, 9, &ops(), false);
         assert_eq!(out.len(), record_len(&ops()));
         let (seq, payload, len) = decode_record(&out, 4).expect("whole");
         assert_eq!((seq, len), (9, out.len()));
@@ -314,16 +336,26 @@ mod tests {
     }
 
     #[test]
+    fn the_mark_of_a_group_is_no_op() {
+        let mut out = Vec::new();
+        encode_record(&mut out, 4, 9, &ops(), true);
+        assert_eq!(out.len(), record_len(&ops()) + GROUP_MARK_LEN);
+        let (_, payload, _) = decode_record(&out, 4).expect("whole");
+        assert!(begins_synced_group(payload));
+        assert_eq!(decode_ops(payload), Some(ops()));
+    }
+
+    #[test]
     fn a_record_of_another_life_of_the_file_is_refused() {
         let mut out = Vec::new();
-        encode_record(&mut out, 4, 9, &ops());
+        encode_record(&mut out, 4, 9, &ops(), false);
         assert!(decode_record(&out, 5).is_none());
     }
 
     #[test]
     fn every_cut_and_every_flipped_byte_of_a_record_is_noticed() {
         let mut out = Vec::new();
-        encode_record(&mut out, 4, 9, &ops());
+        encode_record(&mut out, 4, 9, &ops(), false);
         for i in 0..out.len() {
             assert!(decode_record(&out[..i], 4).is_none());
             let mut bad = out.clone();

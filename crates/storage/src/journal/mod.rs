@@ -8,15 +8,19 @@ use std::sync::Arc;
 
 use crate::fs::{File, Fs, OpenMode, is_disk_full};
 
+mod damage;
 pub(crate) mod format;
 mod next;
+mod notes;
 mod replay;
 
+pub(crate) use damage::JournalDamage;
 pub(crate) use next::NextFile;
 pub(crate) use replay::{Replay, ReplayError, replay};
 
 use format::{FileHeader, HEADER_LEN, VERSION};
 use next::Spare;
+use notes::{Beginning, Next};
 
 /// Journal files double in size from the first to this.
 const MAX_FILE_LEN: u64 = 32 << 20;
@@ -48,6 +52,8 @@ pub(crate) struct Journal {
     /// The next file was asked for: once for each, since one that cannot be made would be tried again and again.
     asked: bool,
     next_slot: u64,
+    /// Whether each group is synced before the next is written.
+    synced: bool,
 }
 
 pub(crate) fn slot_path(dir: &Path, slot: u64) -> PathBuf {
@@ -61,15 +67,24 @@ fn next_path(dir: &Path, next_slot: &mut u64) -> PathBuf {
     path
 }
 
+fn header(id: u64, after_seq: u64) -> FileHeader {
+    FileHeader {
+        version: VERSION,
+        id,
+        after_seq,
+    }
+}
+
 impl Journal {
     /// A journal that goes on after `found.last_seq` in a fresh file. A checkpoint stands there already, so all older files are free.
-    /// Later files may be made through `next`, by another thread.
+    /// Later files may be made through `next`, by another thread. `synced`: each group will be synced before the next is written.
     pub fn start(
         fs: Arc<dyn Fs>,
         dir: &Path,
         found: Replay,
         min_len: u64,
         next: Arc<NextFile>,
+        synced: bool,
     ) -> io::Result<Journal> {
         let mut spares = Vec::new();
         for path in found.spares {
@@ -77,27 +92,31 @@ impl Journal {
             let len = file.len()?;
             spares.push(Spare { path, file, len });
         }
-        for path in &found.stale {
-            fs.remove_file(path)?;
-        }
         // Also the names of the spares: a process that was killed may have made one without a sync, and a power cut would take it
         // with all the records that it has got since.
         if !found.stale.is_empty() || !spares.is_empty() {
             fs.sync_dir(dir)?;
         }
         let mut next_slot = found.next_slot;
+        // The last one: all others that have a header say that a later file follows, so that a start misses the one that is made here.
         let current = JournalFile::create(
             &*fs,
             dir,
             &mut next_slot,
             spares.pop(),
             min_len,
-            FileHeader {
-                version: VERSION,
-                id: found.max_id + 1,
-                after_seq: found.last_seq,
+            Beginning {
+                header: header(found.max_id + 1, found.last_seq),
+                checkpoint: found.last_seq,
+                is_synced: synced,
             },
         )?;
+        for path in &found.stale {
+            fs.remove_file(path)?;
+        }
+        if !found.stale.is_empty() {
+            fs.sync_dir(dir)?;
+        }
         Ok(Journal {
             fs,
             dir: dir.to_owned(),
@@ -110,7 +129,19 @@ impl Journal {
             next,
             asked: false,
             next_slot,
+            synced,
         })
+    }
+
+    /// Makes a journal's first file, in a directory whose catalogue holds all commits up to `position`.
+    pub fn make_first(fs: &dyn Fs, dir: &Path, position: u64) -> io::Result<()> {
+        let beginning = Beginning {
+            header: header(1, position),
+            checkpoint: position,
+            is_synced: true,
+        };
+        JournalFile::create(fs, dir, &mut 1, None, MIN_FILE_LEN, beginning)?;
+        Ok(())
     }
 
     /// Makes room for `len` bytes of records, in a new file if need be. `released`: records up to it are no longer needed.
@@ -127,10 +158,10 @@ impl Journal {
             .iter()
             .position(|spare| spare.len >= HEADER_LEN + len as u64)
             .map(|i| self.spares.remove(i));
-        let header = FileHeader {
-            version: VERSION,
-            id: self.current.id + 1,
-            after_seq: self.last_seq,
+        let beginning = Beginning {
+            header: header(self.current.id + 1, self.last_seq),
+            checkpoint: released,
+            is_synced: self.synced,
         };
         let mut create = |spare, len| {
             JournalFile::create(
@@ -139,7 +170,7 @@ impl Journal {
                 &mut self.next_slot,
                 spare,
                 len,
-                header,
+                beginning,
             )
         };
         let next = match create(spare, wanted) {
@@ -147,8 +178,11 @@ impl Journal {
             Err(e) if is_disk_full(&e) => create(None, self.min_len.max(HEADER_LEN + len as u64))?,
             other => other?,
         };
-        self.full
-            .push_back(std::mem::replace(&mut self.current, next));
+        let before = std::mem::replace(&mut self.current, next);
+        if self.synced {
+            notes::note_end(&*before.file, before.id, self.last_seq, Next::File)?;
+        }
+        self.full.push_back(before);
         self.position = HEADER_LEN;
         self.asked = false;
         Ok(self.current.id)
@@ -175,6 +209,25 @@ impl Journal {
     fn is_first_released(&self, released: u64) -> bool {
         let last = self.full.get(1).unwrap_or(&self.current).after_seq;
         !self.full.is_empty() && last <= released
+    }
+
+    /// Notes that a checkpoint has brought everything up to `seq` into segments and catalogue.
+    pub fn note_checkpoint(&self, seq: u64) -> io::Result<()> {
+        notes::note_checkpoint(&*self.current.file, self.current.id, seq)
+    }
+
+    /// Notes that nothing follows what was written.
+    pub fn close(&self) -> io::Result<()> {
+        match self.synced {
+            true => notes::note_end(
+                &*self.current.file,
+                self.current.id,
+                self.last_seq,
+                Next::Nothing,
+            ),
+            // A power cut may still take what comes before the note.
+            false => Ok(()),
+        }
     }
 
     /// Removes every file that no recovery needs: the disk is full.
@@ -234,9 +287,9 @@ impl JournalFile {
         next_slot: &mut u64,
         spare: Option<Spare>,
         len: u64,
-        header: FileHeader,
+        beginning: Beginning,
     ) -> io::Result<JournalFile> {
-        let head = header.encode();
+        let head = beginning.header.encode();
         // The header is synced before the first record, so that a torn record cannot stand in a file of the old id.
         let Spare { path, file, len } = match spare {
             Some(spare) => {
@@ -246,12 +299,13 @@ impl JournalFile {
             }
             None => Spare::make(fs, next_path(dir, next_slot), len, &head)?,
         };
+        notes::begin(&*file, &beginning, len)?;
         Ok(JournalFile {
             path,
             file,
             len,
-            after_seq: header.after_seq,
-            id: header.id,
+            after_seq: beginning.header.after_seq,
+            id: beginning.header.id,
         })
     }
 }
@@ -290,8 +344,9 @@ mod tests {
             fs.kill();
 
             let (found, _) = read(&fs, dir);
+            let next = Arc::default();
             let mut journal =
-                Journal::start(Arc::new(fs.clone()), dir, found, LEN, Arc::default()).unwrap();
+                Journal::start(Arc::new(fs.clone()), dir, found, LEN, next, true).unwrap();
             let ops = [JournalOp::Meta {
                 tree: 1,
                 key: Bytes::from_static(b"k"),
@@ -299,7 +354,7 @@ mod tests {
             }];
             let id = journal.reserve(format::record_len(&ops), 0).unwrap();
             let mut record = Vec::new();
-            format::encode_record(&mut record, id, 1, &ops);
+            format::encode_record(&mut record, id, 1, &ops, false);
             journal.write(&record, 1).unwrap();
             journal.sync().unwrap();
             fs.crash();
@@ -315,9 +370,10 @@ mod tests {
             key: Bytes::from_static(b"k"),
             value: Some(vec![7; value].into()),
         }];
-        let id = journal.reserve(format::record_len(&ops), 0).unwrap();
+        let len = format::record_len(&ops) + format::GROUP_MARK_LEN;
+        let id = journal.reserve(len, 0).unwrap();
         let mut record = Vec::new();
-        format::encode_record(&mut record, id, seq, &ops);
+        format::encode_record(&mut record, id, seq, &ops, true);
         journal.write(&record, seq).unwrap();
         journal.sync().unwrap();
     }
@@ -334,8 +390,15 @@ mod tests {
         fs.sync_dir(dir).unwrap();
         let next = Arc::new(NextFile::default());
         let found = read(&fs, dir).0;
-        let mut journal =
-            Journal::start(Arc::new(fs.clone()), dir, found, 4 * LEN, next.clone()).unwrap();
+        let mut journal = Journal::start(
+            Arc::new(fs.clone()),
+            dir,
+            found,
+            4 * LEN,
+            next.clone(),
+            true,
+        )
+        .unwrap();
         assert!(!journal.ask_for_next(0), "nothing is written yet");
 
         put(&mut journal, 1, 3 * LEN as usize);
@@ -366,8 +429,15 @@ mod tests {
         fs.create_dir_all(dir).unwrap();
         let next = Arc::new(NextFile::default());
         let found = read(&fs, dir).0;
-        let mut journal =
-            Journal::start(Arc::new(fs.clone()), dir, found, 4 * LEN, next.clone()).unwrap();
+        let mut journal = Journal::start(
+            Arc::new(fs.clone()),
+            dir,
+            found,
+            4 * LEN,
+            next.clone(),
+            true,
+        )
+        .unwrap();
         put(&mut journal, 1, 3 * LEN as usize);
         assert!(journal.ask_for_next(0));
         fs.set_free(Some(100));

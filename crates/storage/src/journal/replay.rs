@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::damage::{JournalDamage, Search, may_follow};
 use super::format::{self, FileHeader, HEADER_LEN, JournalOp, RECORD_HEADER_LEN, VERSION};
+use super::notes::{self, Next, Notes};
 use crate::fs::{File, Fs, OpenMode};
 
 /// What the journal's directory held.
@@ -23,6 +25,21 @@ pub(crate) struct Replay {
     pub stale: Vec<PathBuf>,
     pub max_id: u64,
     pub next_slot: u64,
+    /// The last commit of a checkpoint that the journal has a note of.
+    pub checkpoint: u64,
+    /// What is known to have been kept and is not there. The journal ends before it.
+    pub damage: Option<JournalDamage>,
+    /// Where the journal was cut: file and position.
+    pub torn_at: Option<(PathBuf, u64)>,
+}
+
+/// A file with a sound header.
+struct Headed {
+    /// The file was whole once: commits after its beginning are known of, or the file before it says that it follows.
+    was_used: bool,
+    header: FileHeader,
+    notes: Notes,
+    path: PathBuf,
 }
 
 /// Why a journal cannot be read.
@@ -63,69 +80,101 @@ pub(crate) fn replay(
         }
         let path = dir.join(&entry.name);
         let file = fs.open(&path, OpenMode::Read)?;
-        let mut head = [0; 32];
-        let n = file.read_at(0, &mut head)?;
-        match FileHeader::decode(&head[..n]) {
-            Some(header) if header.version > VERSION => {
+        match notes::read(&*file)? {
+            Some((header, _)) if header.version > VERSION => {
                 return Err(ReplayError::Unknown(format!(
                     "{} has journal version {}",
                     path.display(),
                     header.version
                 )));
             }
-            Some(header) => {
+            Some((header, notes)) => {
                 out.max_id = out.max_id.max(header.id);
-                files.push((header, path));
+                out.checkpoint = notes.checkpoint.unwrap_or(0).max(out.checkpoint);
+                files.push(Headed {
+                    was_used: false,
+                    header,
+                    notes,
+                    path,
+                });
             }
             None => out.spares.push(path),
         }
     }
-    files.sort_by_key(|(header, _)| header.id);
+    files.sort_by_key(|f| f.header.id);
+    let mut follows = false;
+    for file in &mut files {
+        file.was_used = follows || checkpoint.max(out.checkpoint) > file.header.after_seq;
+        follows = matches!(file.notes.end, Some((_, Next::File)));
+    }
+    let is_new = checkpoint == 0 && files.is_empty();
+    if !is_new && !files.iter().any(|f| f.header.after_seq <= checkpoint) {
+        let reason = "no file goes on from the last checkpoint";
+        out.damage = Some(JournalDamage::new(dir, 0, checkpoint, reason));
+    }
     let mut cut = false;
-    let starts: Vec<u64> = files.iter().map(|(h, _)| h.after_seq).collect();
-    for (i, (header, path)) in files.into_iter().enumerate() {
+    let starts: Vec<u64> = files.iter().map(|f| f.header.after_seq).collect();
+    for (i, headed) in files.into_iter().enumerate() {
         // The next file says where this one ends.
         if starts.get(i + 1).is_some_and(|next| *next <= checkpoint) {
-            out.spares.push(path);
+            out.spares.push(headed.path);
             continue;
         }
-        if !cut && header.after_seq <= out.last_seq {
-            cut = read_file(fs, &path, header, limit, &mut out, &mut apply)?;
-            if !cut {
-                out.spares.push(path);
+        if !cut && out.damage.is_none() && headed.header.after_seq <= out.last_seq {
+            cut = read_file(fs, &headed, limit, &mut out, &mut apply)?;
+            if !cut && out.damage.is_none() {
+                let is_last = i + 1 == starts.len();
+                if is_last && matches!(headed.notes.end, Some((_, Next::File))) {
+                    let reason = "the file that follows is missing, or its header is damaged";
+                    let damage = JournalDamage::new(&headed.path, 0, out.last_seq, reason);
+                    out.damage = Some(damage);
+                }
+                out.spares.push(headed.path);
                 continue;
             }
+        } else if !cut && out.damage.is_none() && headed.notes.is_synced {
+            let reason = "commits that come before the file's are missing";
+            let mut damage = JournalDamage::new(&headed.path, 0, out.last_seq, reason);
+            damage.until = headed.header.after_seq;
+            out.damage = Some(damage);
         }
-        out.stale.push(path);
+        if let Some(damage) = &mut out.damage {
+            let file = fs.open(&headed.path, OpenMode::Read)?;
+            damage.look_behind(&*file, headed.header.id, HEADER_LEN)?;
+        }
+        out.stale.push(headed.path);
     }
     Ok(out)
 }
 
-/// More commits than could ever wait at once.
-const MAX_GAP: u64 = 1 << 24;
-
 /// Returns whether the journal was cut.
 fn read_file(
     fs: &dyn Fs,
-    path: &Path,
-    header: FileHeader,
+    headed: &Headed,
     limit: u64,
     out: &mut Replay,
     apply: &mut impl FnMut(u64, Vec<JournalOp>) -> io::Result<bool>,
 ) -> Result<bool, ReplayError> {
+    let Headed {
+        was_used,
+        header,
+        notes,
+        path,
+    } = headed;
     let file = fs.open(path, OpenMode::Write)?;
     // What a killed process wrote may be in the page cache only; what is replayed is shown to consumers, so it must last.
     file.sync_data()?;
+    let len = file.len()?;
     let mut window = Window {
         file: &*file,
-        left: file.len()?.saturating_sub(HEADER_LEN),
+        left: len.saturating_sub(HEADER_LEN),
         bytes: Vec::new(),
         start: 0,
     };
-    // Numbers of commits that were refused for want of space are missing; they never go back.
+    let mut position = HEADER_LEN;
     let mut before = header.after_seq;
     while let Some((seq, payload, whole)) = format::decode_record(window.record()?, header.id) {
-        if seq <= before {
+        if !may_follow(seq, before) {
             break;
         }
         before = seq;
@@ -139,12 +188,14 @@ fn read_file(
             if seq >= limit || !apply(seq, ops)? {
                 out.cut_at = Some(seq);
                 out.torn_bytes += whole as u64;
+                out.torn_at = Some((path.clone(), position));
                 return Ok(true);
             }
             out.last_seq = seq;
             out.replayed += 1;
         }
         window.start += whole;
+        position += whole as u64;
     }
     // A torn write leaves one of the sequence numbers that would have been next; anything else is an earlier life of the file.
     let rest = window.record()?;
@@ -152,12 +203,35 @@ fn read_file(
         .get(8..16)
         .and_then(|b| b.try_into().ok())
         .map_or(0, u64::from_le_bytes);
-    if next > before && next - before < MAX_GAP {
+    let mut torn = 0;
+    if may_follow(next, before) {
         let claimed = rest
             .get(4..8)
             .and_then(|b| b.try_into().ok())
             .map_or(0, u32::from_le_bytes);
-        out.torn_bytes += (RECORD_HEADER_LEN as u64 + u64::from(claimed)).min(rest.len() as u64);
+        torn = (RECORD_HEADER_LEN as u64 + u64::from(claimed)).min(rest.len() as u64);
+    }
+    // Of a file that was cut nobody knows what stood where it ends now.
+    let is_short = *was_used && len < HEADER_LEN || notes.len.is_some_and(|made| len < made);
+    let reason = match notes.end {
+        Some((end, _)) if end <= before.max(out.last_seq) => None,
+        Some(_) => Some("the file ends before its last record"),
+        None if is_short && (torn > 0 || rest.len() < RECORD_HEADER_LEN) => {
+            Some("the file is shorter than it was made")
+        }
+        None => Search::new(&*file, header.id)?
+            .next(position, before, true)?
+            .map(|_| "there are records behind one that cannot be read"),
+    };
+    if let Some(reason) = reason {
+        let mut damage = JournalDamage::new(path, position, out.last_seq, reason);
+        damage.look_behind(&*file, header.id, position)?;
+        let end = notes.end.map_or(0, |(end, _)| end);
+        damage.until = damage.until.max(end);
+        out.damage = Some(damage);
+    } else if torn > 0 {
+        out.torn_bytes += torn;
+        out.torn_at = Some((path.clone(), position));
     }
     Ok(false)
 }

@@ -121,6 +121,7 @@ pub(crate) fn options(durability: Durability) -> StoreOptions {
         partition_state: Arc::new(Factory),
         compaction: CompactionOptions::new(|| 0),
         cluster_id: None,
+        cut_damaged_journal: false,
     }
 }
 

@@ -13,6 +13,7 @@ use super::manifest::Manifest;
 use super::{Snapshot, SnapshotError, link_or_copy};
 use crate::datadir;
 use crate::fs::Fs;
+use crate::journal::Journal;
 use crate::meta::MetaWrite;
 
 pub(crate) const NEW: &str = "restore~new";
@@ -129,7 +130,10 @@ fn make(fs: &dyn Fs, from: &Path, verified: &Verified, new: &Path) -> io::Result
     let meta = fs.open_meta(&new.join("meta"))?;
     meta.write(&rows)?;
     meta.sync()?;
+    let position = crate::recovery::read_position(&*meta)?;
     meta.close();
+    // Without one a start would miss a journal that goes on from there.
+    Journal::make_first(fs, &new.join("journal"), position)?;
     let cluster_id = &verified.manifest.cluster_id;
     datadir::write_properties(fs, &new.join(PROPERTIES), cluster_id)
 }

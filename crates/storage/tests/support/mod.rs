@@ -37,6 +37,7 @@ pub fn options() -> StoreOptions {
         partition_state: Arc::new(NoState),
         compaction: CompactionOptions::new(|| 0),
         cluster_id: None,
+        cut_damaged_journal: false,
     }
 }
 

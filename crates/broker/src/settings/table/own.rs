@@ -18,6 +18,8 @@ pub(super) const ROWS: &[Definition] = &[
         "Journal bytes after which a checkpoint is made.").at_least(1_048_576),
     broker("ottla.checkpoint.interval.ms", Long, "60000",
         "Milliseconds after which a checkpoint is made if anything was committed.").at_least(100),
+    broker("ottla.journal.cut.damaged", Bool, "false",
+        "What a start does with a journal that is damaged: `false` refuses to begin, `true` cuts it where it cannot be read, and names the records that are lost by that."),
     broker("http.port", String, "9644",
         "The port of HTTP (health, metrics, dead letters), on the host of the first listener; 0 takes a free one, as does a broker all of whose listeners do. `off`: no HTTP, on the listeners of Kafka's protocol neither. If the default is taken the broker starts without."),
     broker("http.allowed.hosts", List, "",
