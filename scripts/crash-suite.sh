@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kills the broker in every way there is, under load, and holds what is left against what was acknowledged: docs/CRASH_SUITE.md.
-#   crash-suite.sh [--minutes N] [--seed S] [--only KIND]     10 minutes and a seed by chance when not said
-# Ends with 1 if anything does not hold; the data directory and the log of the broker are kept then.
+#   crash-suite.sh [--minutes N | --rounds N] [--seed S] [--only KIND] [--json FILE]
+# 10 minutes and a seed by chance when not said; --rounds: so many episodes of each kind. Ends with 1 if anything does not hold; the data directory and the log of the broker are kept then.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh

@@ -10,6 +10,7 @@ use kafka_protocol::ResponseError;
 use ottla_client::admin::NewTopic;
 use ottla_client::{Client, ClientOptions, Topics};
 use ottla_power_cut::Faults;
+use ottla_tests::crash::dead_letters;
 use ottla_tests::crash::workload::Workload;
 use ottla_tests::harness::Broker;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -32,14 +33,15 @@ fn what_was_acknowledged_survives_a_power_cut() {
     );
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let mut broker = Broker::on_simulated_disk(&SETTINGS, seed);
+    let mut broker =
+        Broker::on_simulated_disk(&[&SETTINGS[..], &dead_letters::SETTINGS].concat(), seed);
     broker.disk().set_faults(Faults {
         short_writes: true,
         sync_millis: 8,
         ..Faults::default()
     });
     broker.restart();
-    let mut workload = Workload::start(&broker.bootstrap());
+    let mut workload = Workload::start(&broker.bootstrap(), &broker.data_dir());
     for round in 0..rounds {
         workload.get_somewhere();
         thread::sleep(Duration::from_millis(random.random_range(0..400)));

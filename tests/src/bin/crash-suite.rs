@@ -1,27 +1,36 @@
-//! Every kind of crash against the real binary, one episode after the other, until the time is over. See docs/CRASH_SUITE.md.
-//!   crash-suite [--minutes N] [--seed S] [--only KIND]
+//! Every kind of crash against the real binary, one episode after the other. See docs/CRASH_SUITE.md.
+//!   crash-suite [--minutes N | --rounds N] [--seed S] [--only KIND] [--json FILE]
+//! Each kind has an episode once at least; then until the time is over, or until each kind had N.
 
 use std::collections::BTreeMap;
 use std::panic;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use ottla_tests::crash::kinds::{Episode, Kind, run};
+use ottla_tests::crash::promises::Promise;
+use serde_json::{Map, Value, json};
 
 /// Crashes in an episode: its log is read after each.
-const ROUNDS: u64 = 8;
+const CRASHES: u64 = 8;
 
 struct Args {
     minutes: f64,
+    /// Episodes of each kind, in place of the time.
+    rounds: Option<usize>,
     seed: u64,
     only: Option<Kind>,
+    json: Option<PathBuf>,
 }
 
 fn args() -> Result<Args, String> {
     let mut args = Args {
         minutes: 10.0,
+        rounds: None,
         seed: rand::random_range(0..1_000_000),
         only: None,
+        json: None,
     };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
@@ -29,7 +38,9 @@ fn args() -> Result<Args, String> {
         let wrong = || format!("{name} {value}: not to be understood");
         match name.as_str() {
             "--minutes" => args.minutes = value.parse().map_err(|_| wrong())?,
+            "--rounds" => args.rounds = Some(value.parse().map_err(|_| wrong())?),
             "--seed" => args.seed = value.parse().map_err(|_| wrong())?,
+            "--json" => args.json = Some(value.into()),
             "--only" => {
                 let kind = Kind::ALL.into_iter().find(|kind| kind.name() == value);
                 let names = Kind::ALL.map(Kind::name).join(", ");
@@ -37,12 +48,107 @@ fn args() -> Result<Args, String> {
             }
             _ => {
                 return Err(format!(
-                    "{name}: no such option (--minutes, --seed, --only)"
+                    "{name}: no such option (--minutes, --rounds, --seed, --only, --json)"
                 ));
             }
         }
     }
     Ok(args)
+}
+
+/// What came of all episodes.
+#[derive(Default)]
+struct Outcome {
+    totals: BTreeMap<Kind, Episode>,
+    failures: Vec<String>,
+}
+
+impl Outcome {
+    fn run(&mut self, kind: Kind, seed: u64) {
+        println!("{}, seed {seed}", kind.name());
+        let started = Instant::now();
+        match panic::catch_unwind(move || run(kind, seed, CRASHES)) {
+            Ok(episode) => {
+                let total = self.totals.entry(kind).or_default();
+                total.crashes += episode.crashes;
+                total.summary.add(&episode.summary);
+                let counts = episode
+                    .summary
+                    .counts()
+                    .map(|(name, n)| format!("{n} {name}"));
+                println!(
+                    "  {} crashes, {}; {} s",
+                    episode.crashes,
+                    counts.join(", "),
+                    started.elapsed().as_secs()
+                );
+            }
+            Err(_) => {
+                println!("  FAILED: what did not hold, and where its files are, is above");
+                let failure = format!("--only '{}' --seed {seed} --rounds 1", kind.name());
+                self.failures.push(failure);
+            }
+        }
+    }
+
+    fn total(&self) -> Episode {
+        let mut all = Episode::default();
+        for episode in self.totals.values() {
+            all.crashes += episode.crashes;
+            all.summary.add(&episode.summary);
+        }
+        all
+    }
+
+    fn print(&self) {
+        let names = Episode::default().summary.counts().map(|(name, _)| name);
+        print!("\n{:<14}{:>9}", "", "crashes");
+        names.iter().for_each(|name| print!("{name:>16}"));
+        println!();
+        let total = ("all", self.total());
+        let rows = self
+            .totals
+            .iter()
+            .map(|(kind, episode)| (kind.name(), *episode));
+        for (name, episode) in rows.chain([total]) {
+            print!("{name:<14}{:>9}", episode.crashes);
+            let counts = episode.summary.counts();
+            counts.iter().for_each(|(_, n)| print!("{n:>16}"));
+            println!();
+        }
+        println!();
+        for promise in Promise::ALL {
+            println!("{:<28}{:>6}", promise.breach(), promise.broken());
+        }
+        println!("{:<28}{:>6}", "episodes that failed", self.failures.len());
+        for failure in &self.failures {
+            println!("FAILED; again: scripts/crash-suite.sh {failure}");
+        }
+    }
+
+    fn json(&self, seed: u64, took: Duration) -> Value {
+        let counted = |episode: &Episode| {
+            let mut counts = Map::new();
+            counts.insert("crashes".to_owned(), json!(episode.crashes));
+            for (name, n) in episode.summary.counts() {
+                counts.insert(name.replace(' ', "_"), json!(n));
+            }
+            Value::Object(counts)
+        };
+        let kinds = self
+            .totals
+            .iter()
+            .map(|(kind, e)| (kind.name().replace(' ', "_"), counted(e)));
+        let broken = Promise::ALL.map(|p| (p.breach().replace(' ', "_"), json!(p.broken())));
+        json!({
+            "seed": seed,
+            "seconds": took.as_secs(),
+            "kinds": kinds.collect::<Map<_, _>>(),
+            "all": counted(&self.total()),
+            "broken": broken.into_iter().collect::<Map<_, _>>(),
+            "failed": self.failures,
+        })
+    }
 }
 
 fn main() -> ExitCode {
@@ -53,52 +159,32 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let until = Instant::now() + Duration::from_secs_f64(args.minutes * 60.0);
+    let started = Instant::now();
+    let until = started + Duration::from_secs_f64(args.minutes * 60.0);
     println!("seed {}", args.seed);
-    let mut totals: BTreeMap<Kind, Episode> = BTreeMap::new();
-    let mut failures = Vec::new();
     let kinds: Vec<Kind> = args.only.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
-    // Each kind once at least.
+    let mut outcome = Outcome::default();
     for (number, kind) in kinds.iter().cycle().enumerate() {
-        if number >= kinds.len() && Instant::now() >= until {
+        let over = match args.rounds {
+            Some(rounds) => number >= rounds * kinds.len(),
+            None => number >= kinds.len() && Instant::now() >= until,
+        };
+        if over {
             break;
         }
-        let seed = args.seed.wrapping_add(number as u64);
-        println!("{}, seed {seed}", kind.name());
-        let episode = *kind;
-        match panic::catch_unwind(move || run(episode, seed, ROUNDS)) {
-            Ok(episode) => {
-                let total = totals.entry(*kind).or_default();
-                total.crashes += episode.crashes;
-                total.summary.records += episode.summary.records;
-                total.summary.transactions += episode.summary.transactions;
-                total.summary.topics += episode.summary.topics;
-                total.summary.compacted += episode.summary.compacted;
-                println!("  {episode:?}");
-            }
-            Err(_) => failures.push(format!("{} with seed {seed}", kind.name())),
+        outcome.run(*kind, args.seed.wrapping_add(number as u64));
+    }
+    outcome.print();
+    if let Some(path) = &args.json {
+        let text = format!("{:#}\n", outcome.json(args.seed, started.elapsed()));
+        if let Err(error) = std::fs::write(path, text) {
+            eprintln!("error: {}: {error}", path.display());
+            return ExitCode::from(2);
         }
     }
-    println!(
-        "\n{:<14}{:>9}{:>12}{:>14}{:>9}{:>16}",
-        "", "crashes", "records", "transactions", "topics", "compacted away"
-    );
-    for (kind, Episode { crashes, summary }) in &totals {
-        println!(
-            "{:<14}{crashes:>9}{:>12}{:>14}{:>9}{:>16}",
-            kind.name(),
-            summary.records,
-            summary.transactions,
-            summary.topics,
-            summary.compacted
-        );
+    let broken: u64 = Promise::ALL.iter().map(|p| p.broken()).sum();
+    match outcome.failures.is_empty() && broken == 0 {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
-    if failures.is_empty() {
-        println!("acknowledged and lost: 0; twice: 0");
-        return ExitCode::SUCCESS;
-    }
-    for failure in failures {
-        println!("FAILED: {failure}: what did not hold, and where its files are, is above");
-    }
-    ExitCode::FAILURE
 }

@@ -14,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 
+use super::promises::Promise;
 use super::{Signals, TIMEOUT};
 use crate::harness::{Reader, unique};
 
@@ -91,7 +92,12 @@ impl Compacted {
         for (offset, record) in told {
             last.insert(&record.0, *offset);
             match log.get(offset) {
-                Some(found) => assert_eq!(found, record, "{} at {offset}", self.topic),
+                Some(found) => Promise::Kept.hold(found == record, || {
+                    format!(
+                        "{} at {offset}: {found:?} instead of {record:?}",
+                        self.topic
+                    )
+                }),
                 None => gone += 1,
             }
         }
@@ -101,11 +107,10 @@ impl Compacted {
             .collect();
         for (key, offset) in last {
             let found = newest.get(key).copied().unwrap_or(-1);
-            assert!(
-                found >= offset,
-                "{}: the last of {key} was at {offset}, now at {found}",
-                self.topic
-            );
+            Promise::Kept.hold(found >= offset, || {
+                let topic = &self.topic;
+                format!("{topic}: the last of {key} was at {offset}, now at {found}")
+            });
         }
         gone
     }

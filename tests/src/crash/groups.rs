@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::promises::Promise;
 use super::records::{Log, PARTITIONS, parse};
 use super::{Signals, TIMEOUT};
 
@@ -30,7 +31,9 @@ impl Progress {
     /// What a consumer was shown has not been taken back.
     pub fn assert_still_there(&self, log: &Log) {
         for (place, record) in self.seen.lock().expect("no holder panics").iter() {
-            assert_eq!(log.get(place), Some(record), "seen at {place:?}");
+            Promise::Seen.hold(log.get(place) == Some(record), || {
+                format!("{record:?} at {place:?}, where {:?} is", log.get(place))
+            });
         }
     }
 }
@@ -70,10 +73,9 @@ pub fn consume(
                 .lock()
                 .expect("no holder panics")
                 .insert(place, record);
-            assert!(
-                before.is_none_or(|before| before == record),
-                "{place:?} was {before:?} and is {record:?} now"
-            );
+            Promise::Seen.hold(before.is_none_or(|before| before == record), || {
+                format!("{place:?} was {before:?} and is {record:?} now")
+            });
             unconfirmed += 1;
         }
         if unconfirmed >= 200 {

@@ -7,8 +7,8 @@ use ottla_power_cut::Faults;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::TIMEOUT;
-use super::damage;
 use super::workload::{Summary, Workload};
+use super::{damage, dead_letters};
 use crate::harness::Broker;
 
 /// Small segments and frequent checkpoints, so that a crash finds one of everything. Clients' clocks may be ahead of the broker's.
@@ -75,13 +75,18 @@ pub fn run(kind: Kind, seed: u64, rounds: u64) -> Episode {
     if kind == Kind::Damage {
         return damage::run(&mut random, rounds);
     }
-    let mut broker = Broker::on_simulated_disk(&SETTINGS, seed);
+    let settings: Vec<&str> = SETTINGS
+        .iter()
+        .chain(&dead_letters::SETTINGS)
+        .copied()
+        .collect();
+    let mut broker = Broker::on_simulated_disk(&settings, seed);
     if kind == Kind::Clock {
         broker.disk().set_clock(0);
     }
     broker.disk().set_faults(usual(kind));
     broker.restart();
-    let mut workload = Workload::start(&broker.bootstrap());
+    let mut workload = Workload::start(&broker.bootstrap(), &broker.data_dir());
     let mut crashes = 0;
     for _ in 0..rounds {
         workload.get_somewhere();

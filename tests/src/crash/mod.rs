@@ -2,14 +2,18 @@
 
 pub mod compacted;
 mod damage;
+pub mod dead_letters;
 pub mod groups;
 pub mod kinds;
+mod picture;
+pub mod promises;
 pub mod records;
+pub mod snapshots;
 pub mod topics;
 pub mod transfers;
 pub mod workload;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -26,6 +30,13 @@ pub struct Signals {
     pub stop: AtomicBool,
     /// While the log is read, so that it does not outgrow its reader. What is under way goes on.
     pub pause: AtomicBool,
+}
+
+impl Signals {
+    /// Lets the clients end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Makes a topic. Panics if it cannot be made.

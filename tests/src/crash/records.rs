@@ -15,6 +15,7 @@ use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, T
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::groups::group_settings;
+use super::promises::Promise;
 use super::{Signals, TIMEOUT};
 use crate::harness::unique;
 
@@ -193,25 +194,34 @@ pub fn read_all(bootstrap: &str, topic: &str) -> Log {
 
 /// Every acknowledged record is where its acknowledgement said.
 pub fn assert_kept(log: &Log, acknowledged: &[Told]) {
-    for (producer, records) in acknowledged.iter().enumerate() {
-        for (sequence, place) in records {
-            assert_eq!(
-                log.get(place),
-                Some(&(producer, *sequence)),
-                "record {sequence} of producer {producer} was acknowledged at {place:?}"
-            );
-        }
-    }
+    let told = acknowledged.iter().enumerate();
+    let told = told.flat_map(|(producer, records)| {
+        records
+            .iter()
+            .map(move |(sequence, place)| (producer, *sequence, *place))
+    });
+    let lost: Vec<_> = told
+        .filter(|(producer, sequence, place)| log.get(place) != Some(&(*producer, *sequence)))
+        .collect();
+    Promise::Kept.hold_all(lost.len() as u64, || {
+        let (producer, sequence, place) = lost[0];
+        let found = log.get(&place);
+        format!("record {sequence} of producer {producer} was acknowledged at {place:?}, where {found:?} is")
+    });
 }
 
 /// Each producer's records are there once, in the order in which they were sent, without a hole.
 pub fn assert_once_and_in_order(log: &Log) {
     let mut next = [0u64; PRODUCERS];
     for (place, (producer, sequence)) in log {
-        assert_eq!(
-            *sequence, next[*producer],
-            "at {place:?}, next of producer {producer}"
-        );
+        let wanted = next[*producer];
+        let broken = match *sequence > wanted {
+            true => Promise::Kept,
+            false => Promise::Once,
+        };
+        broken.hold(*sequence == wanted, || {
+            format!("{sequence} of producer {producer} at {place:?} instead of {wanted}")
+        });
         next[*producer] += 1;
     }
 }

@@ -14,6 +14,7 @@ use ottla_client::consumer::{ConsumerOptions, Isolation, OffsetSpec, PartitionCo
 use ottla_client::producer::{Producer, ProducerOptions, ProducerRecord};
 use ottla_client::{Client, ClientError, ClientOptions, Topics as Names};
 
+use super::promises::Promise;
 use super::{Signals, TIMEOUT};
 use crate::harness::unique;
 
@@ -46,14 +47,14 @@ pub struct Topics {
     worker: JoinHandle<()>,
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime can be made")
 }
 
-async fn connect(bootstrap: &str) -> Client {
+pub(super) async fn connect(bootstrap: &str) -> Client {
     let started = Instant::now();
     let options = ClientOptions {
         retry_timeout: TIMEOUT,
@@ -165,12 +166,17 @@ async fn check(client: &mut Client, name: &str, known: Known) {
         if known == Known::Absent {
             let found = client.metadata(Names::Named(&[name]), false).await;
             let found = found.expect("the broker answers").topics.remove(0);
-            assert!(found.error.is_some(), "{name} was removed, and is back");
+            let gone = found.error.is_some();
+            Promise::Removed.hold(gone, || format!("{name} was removed, and is back"));
         }
         return;
     };
     let found = client.topic(name, false).await;
-    let found = found.unwrap_or_else(|e| panic!("{name} was made, and is not there: {e}"));
+    Promise::Kept.hold(found.is_ok(), || {
+        let error = found.as_ref().err();
+        format!("{name} was made, and is not there: {error:?}")
+    });
+    let found = found.expect("it is there");
     assert_eq!(found.partitions.len(), 2, "{name}");
     let place = [(name.to_owned(), 0)];
     let mut ends = [0; 2];
@@ -182,14 +188,14 @@ async fn check(client: &mut Client, name: &str, known: Known) {
         *end = offsets.await.expect("the broker answers")[&place[0]].expect("an offset");
     }
     let [low, high] = ends;
-    assert!(
-        low >= from && low <= TRIMMED_TO,
-        "{name} begins at {low}, was trimmed to {from}"
-    );
-    assert!(
-        (records..=RECORDS).contains(&high),
-        "{name} ends at {high}, {records} were kept"
-    );
+    Promise::Removed.hold(low >= from, || {
+        format!("{name} begins at {low}, was trimmed to {from}")
+    });
+    assert!(low <= TRIMMED_TO, "{name} begins at {low}");
+    Promise::Kept.hold(high >= records, || {
+        format!("{name} ends at {high}, {records} were kept")
+    });
+    Promise::Once.hold(high <= RECORDS, || format!("{name} ends at {high}"));
     let reader = client.connect_again().await.expect("the broker answers");
     let mut reader = PartitionConsumer::new(reader, ConsumerOptions::default());
     reader.assign(name, 0, low);

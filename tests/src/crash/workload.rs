@@ -1,21 +1,29 @@
-//! All clients together on one broker: idempotent producers, a consumer group, transactions, topics that come and go.
+//! All clients together on one broker: idempotent producers, a consumer group, transactions, topics that come and go, a compacted topic,
+//! records that fail, snapshots.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::compacted::{self, Compacted};
+use super::dead_letters::DeadLetters;
 use super::groups::{Progress, committed, consume, group_settings};
+use super::promises::Promise;
 use super::records::{
-    Acknowledged, Log, PARTITIONS, PRODUCERS, Told, assert_kept, assert_once_and_in_order, produce,
+    Acknowledged, PARTITIONS, PRODUCERS, Told, assert_kept, assert_once_and_in_order, produce,
     read_all,
 };
+use super::snapshots::{self, Snapshots};
 use super::topics::{State, Topics};
 use super::transfers::Transfers;
 use super::{Signals, TIMEOUT, create_topic};
 use crate::harness::unique;
+
+/// Records of dead letters' topic in each partition, at most: all are read in the end, one failure after the other.
+const DEAD_LETTERS: usize = 2_000;
 
 /// Clients at work.
 pub struct Workload {
@@ -29,6 +37,9 @@ pub struct Workload {
     transfers: Option<Transfers>,
     topics: Option<Topics>,
     compacted: Option<Compacted>,
+    dead_letters: Option<DeadLetters>,
+    /// With the data directory, from which they are restored.
+    snapshots: Option<(Snapshots, PathBuf)>,
     /// What was told before the last crash.
     before: Before,
 }
@@ -39,6 +50,7 @@ struct Before {
     confirmed: BTreeMap<i32, i64>,
     topics: State,
     compacted: compacted::Records,
+    snapshots: snapshots::State,
 }
 
 /// What was done and held.
@@ -52,6 +64,34 @@ pub struct Summary {
     pub topics: u64,
     /// Records that compaction removed.
     pub compacted: u64,
+    /// Records that failed, were dead-lettered, and came back.
+    pub dead_letters: u64,
+    /// Snapshots saved.
+    pub snapshots: u64,
+}
+
+impl Summary {
+    /// What is counted, with its name.
+    pub fn counts(&self) -> [(&'static str, u64); 6] {
+        [
+            ("records", self.records),
+            ("transactions", self.transactions),
+            ("topics", self.topics),
+            ("compacted away", self.compacted),
+            ("dead letters", self.dead_letters),
+            ("snapshots", self.snapshots),
+        ]
+    }
+
+    /// Adds what another did.
+    pub fn add(&mut self, other: &Summary) {
+        self.records += other.records;
+        self.transactions += other.transactions;
+        self.topics += other.topics;
+        self.compacted += other.compacted;
+        self.dead_letters += other.dead_letters;
+        self.snapshots += other.snapshots;
+    }
 }
 
 impl Workload {
@@ -68,6 +108,8 @@ impl Workload {
             transfers: None,
             topics: None,
             compacted: None,
+            dead_letters: None,
+            snapshots: None,
             before: Before::default(),
         };
         create_topic(bootstrap, &workload.topic, PARTITIONS);
@@ -89,13 +131,22 @@ impl Workload {
         workload
     }
 
-    /// All of it.
-    pub fn start(bootstrap: &str) -> Workload {
+    /// All of it. The broker must have [`super::dead_letters::SETTINGS`].
+    pub fn start(bootstrap: &str, data_dir: &Path) -> Workload {
         let mut workload = Workload::of_records(bootstrap);
         workload.transfers = Some(Transfers::start(bootstrap));
         let signals = Arc::clone(&workload.signals);
         workload.compacted = Some(Compacted::start(bootstrap, signals));
         workload.topics = Some(Topics::start(bootstrap, Arc::clone(&workload.signals)));
+        let signals = Arc::clone(&workload.signals);
+        workload.dead_letters = Some(DeadLetters::start(bootstrap, DEAD_LETTERS, signals));
+        let snapshots = Snapshots::start(
+            bootstrap,
+            &workload.topic,
+            workload.acknowledged.clone(),
+            Arc::clone(&workload.signals),
+        );
+        workload.snapshots = Some((snapshots, data_dir.to_owned()));
         workload
     }
 
@@ -130,6 +181,11 @@ impl Workload {
                 .as_ref()
                 .map(Compacted::told)
                 .unwrap_or_default(),
+            snapshots: self
+                .snapshots
+                .as_ref()
+                .map(|(snapshots, _)| snapshots.known())
+                .unwrap_or_default(),
         };
     }
 
@@ -141,10 +197,9 @@ impl Workload {
         let stored = committed(&self.bootstrap, &self.topic, &self.group);
         for (partition, offset) in &self.before.confirmed {
             let stored = stored.get(partition).copied().unwrap_or(-1);
-            assert!(
-                stored >= *offset,
-                "partition {partition} had {offset} committed, now {stored}"
-            );
+            Promise::Positions.hold(stored >= *offset, || {
+                format!("partition {partition} had {offset} committed, now {stored}")
+            });
         }
         for acknowledged in &self.acknowledged {
             acknowledged.assert_nothing_failed();
@@ -155,21 +210,14 @@ impl Workload {
         if let Some(compacted) = &self.compacted {
             compacted.verify(&self.before.compacted);
         }
+        if let Some((snapshots, _)) = &self.snapshots {
+            snapshots.verify(&self.before.snapshots);
+        }
         self.signals.pause.store(false, Ordering::Relaxed);
     }
 
     /// Lets all clients end what they do, and looks at everything once more.
     pub fn finish(self) -> Summary {
-        self.finish_with_log().0
-    }
-
-    /// The topic of its producers.
-    pub fn topic(&self) -> &str {
-        &self.topic
-    }
-
-    /// As [`Workload::finish`], with what is in the topic of its producers.
-    pub fn finish_with_log(self) -> (Summary, Log) {
         self.signals.stop.store(true, Ordering::Relaxed);
         self.transfers.iter().for_each(Transfers::stop);
         self.topics.iter().for_each(Topics::stop);
@@ -182,14 +230,20 @@ impl Workload {
         assert_once_and_in_order(&log);
         let sent = |a: &Arc<Acknowledged>| a.sent.load(Ordering::Relaxed);
         let sent: u64 = self.acknowledged.iter().map(sent).sum();
-        assert_eq!(log.len() as u64, sent, "all that was sent came once");
+        let there = log.len() as u64;
+        Promise::Kept.hold_all(sent.saturating_sub(there), || {
+            format!("{sent} were sent, {there} are there")
+        });
         self.progress.assert_still_there(&log);
-        let summary = Summary {
+        Summary {
             records: sent,
             transactions: self.transfers.map_or(0, |t| t.finish().len() as u64),
             topics: self.topics.map_or(0, Topics::finish),
             compacted: self.compacted.map_or(0, Compacted::finish),
-        };
-        (summary, log)
+            dead_letters: self.dead_letters.map_or(0, DeadLetters::finish),
+            snapshots: self
+                .snapshots
+                .map_or(0, |(snapshots, dir)| snapshots.finish(&dir, &log)),
+        }
     }
 }
