@@ -186,8 +186,7 @@ pub(crate) fn open(
     let next = inner.core.next_file.clone();
     let synced = inner.core.synced();
     let bytes = tuning.journal_file_bytes;
-    let journal = Journal::start(fs, &journal_dir, found, bytes, next, synced)
-        .map_err(io_error)?;
+    let journal = Journal::start(fs, &journal_dir, found, bytes, next, synced).map_err(io_error)?;
     inner.writer.lock().start(journal);
     // With threads it is the first that the background does.
     if stepped {

@@ -13,6 +13,8 @@ pub(crate) mod format;
 mod next;
 mod notes;
 mod replay;
+#[cfg(test)]
+mod simulation;
 
 pub(crate) use damage::JournalDamage;
 pub(crate) use next::NextFile;
@@ -26,6 +28,8 @@ use notes::{Beginning, Next};
 const MAX_FILE_LEN: u64 = 32 << 20;
 /// The first file: small, since most development brokers never need more.
 pub(crate) const MIN_FILE_LEN: u64 = 1 << 20;
+/// Ids left out when a file has no header: if it is damaged, records of a later id may be behind it, and must not pass for new ones.
+const SKIPPED_IDS: u64 = 1 << 32;
 /// Files kept for reuse when more than needed were written between two checkpoints.
 const MAX_SPARES: usize = 2;
 
@@ -45,6 +49,8 @@ pub(crate) struct Journal {
     current: JournalFile,
     position: u64,
     last_seq: u64,
+    /// The last record that a sync has made durable: behind `last_seq` for good when one has failed.
+    synced_seq: u64,
     /// Full files that a recovery still needs, oldest first.
     full: VecDeque<JournalFile>,
     spares: Vec<Spare>,
@@ -99,6 +105,7 @@ impl Journal {
         }
         let mut next_slot = found.next_slot;
         // The last one: all others that have a header say that a later file follows, so that a start misses the one that is made here.
+        let skipped = if found.headless { SKIPPED_IDS } else { 0 };
         let current = JournalFile::create(
             &*fs,
             dir,
@@ -106,7 +113,7 @@ impl Journal {
             spares.pop(),
             min_len,
             Beginning {
-                header: header(found.max_id + 1, found.last_seq),
+                header: header(found.max_id + 1 + skipped, found.last_seq),
                 checkpoint: found.last_seq,
                 is_synced: synced,
             },
@@ -124,6 +131,7 @@ impl Journal {
             current,
             position: HEADER_LEN,
             last_seq: found.last_seq,
+            synced_seq: found.last_seq,
             full: VecDeque::new(),
             spares,
             next,
@@ -179,12 +187,14 @@ impl Journal {
             other => other?,
         };
         let before = std::mem::replace(&mut self.current, next);
-        if self.synced {
-            notes::note_end(&*before.file, before.id, self.last_seq, Next::File)?;
-        }
+        let (file, id) = (before.file.clone(), before.id);
         self.full.push_back(before);
         self.position = HEADER_LEN;
         self.asked = false;
+        // After the change is complete: the next group goes on from here, whatever becomes of the note.
+        if self.synced {
+            notes::note_end(&*file, id, self.last_seq, Next::File)?;
+        }
         Ok(self.current.id)
     }
 
@@ -216,18 +226,13 @@ impl Journal {
         notes::note_checkpoint(&*self.current.file, self.current.id, seq)
     }
 
-    /// Notes that nothing follows what was written.
+    /// Notes that nothing follows what was written, unless a power cut may still take what comes before the note.
     pub fn close(&self) -> io::Result<()> {
-        match self.synced {
-            true => notes::note_end(
-                &*self.current.file,
-                self.current.id,
-                self.last_seq,
-                Next::Nothing,
-            ),
-            // A power cut may still take what comes before the note.
-            false => Ok(()),
+        if !self.synced || self.synced_seq != self.last_seq {
+            return Ok(());
         }
+        let file = &*self.current.file;
+        notes::note_end(file, self.current.id, self.last_seq, Next::Nothing)
     }
 
     /// Removes every file that no recovery needs: the disk is full.
@@ -269,8 +274,10 @@ impl Journal {
     }
 
     /// Makes the current file durable.
-    pub fn sync(&self) -> io::Result<()> {
-        self.current.file.sync_data()
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.current.file.sync_data()?;
+        self.synced_seq = self.last_seq;
+        Ok(())
     }
 
     /// The files that hold records which a recovery may need, oldest first.
@@ -376,6 +383,59 @@ mod tests {
         format::encode_record(&mut record, id, seq, &ops, true);
         journal.write(&record, seq).unwrap();
         journal.sync().unwrap();
+    }
+
+    #[test]
+    fn an_end_that_a_failed_sync_may_have_lost_is_not_noted() {
+        let dir = Path::new("/journal");
+        for seed in 0..20 {
+            let fs = SimFs::new(seed);
+            fs.create_dir_all(dir).unwrap();
+            fs.sync_dir(dir).unwrap();
+            let found = read(&fs, dir).0;
+            let next = Arc::default();
+            let mut journal =
+                Journal::start(Arc::new(fs.clone()), dir, found, LEN, next, true).unwrap();
+            put(&mut journal, 1, 10);
+            let ops = [JournalOp::Meta {
+                tree: 1,
+                key: Bytes::from_static(b"k"),
+                value: None,
+            }];
+            let mut record = Vec::new();
+            format::encode_record(&mut record, journal.current.id, 2, &ops, true);
+            journal.write(&record, 2).unwrap();
+            fs.fail_next_sync();
+            journal.sync().unwrap_err();
+            journal.close().unwrap();
+            fs.crash();
+            let (found, seen) = read(&fs, dir);
+            assert_eq!(found.damage, None, "seed {seed}");
+            assert!(seen.starts_with(&[1]), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_file_with_a_damaged_header_gives_its_records_to_no_later_life() {
+        let dir = Path::new("/journal");
+        let fs = SimFs::new(1);
+        fs.create_dir_all(dir).unwrap();
+        let open = |found| {
+            let next = Arc::default();
+            Journal::start(Arc::new(fs.clone()), dir, found, 4 * LEN, next, true).unwrap()
+        };
+        let mut journal = open(read(&fs, dir).0);
+        for seq in 1..=9 {
+            put(&mut journal, seq, 100);
+        }
+        drop(journal);
+        fs.flip_bit(&slot_path(dir, 1), 20);
+        let mut journal = open(read(&fs, dir).0);
+        put(&mut journal, 1, 100);
+        drop(journal);
+        let (found, seen) = read(&fs, dir);
+        assert_eq!(found.damage, None);
+        assert_eq!(seen, [1]);
     }
 
     fn files(fs: &SimFs, dir: &Path) -> usize {

@@ -24,6 +24,8 @@ pub(crate) struct Replay {
     /// Files with records that must not be met again: to be removed after that checkpoint.
     pub stale: Vec<PathBuf>,
     pub max_id: u64,
+    /// There are files without a header, or with a damaged one.
+    pub headless: bool,
     pub next_slot: u64,
     /// The last commit of a checkpoint that the journal has a note of.
     pub checkpoint: u64,
@@ -98,7 +100,10 @@ pub(crate) fn replay(
                     path,
                 });
             }
-            None => out.spares.push(path),
+            None => {
+                out.headless = true;
+                out.spares.push(path);
+            }
         }
     }
     files.sort_by_key(|f| f.header.id);
