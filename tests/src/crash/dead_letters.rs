@@ -93,9 +93,10 @@ async fn position(
                 .with_partition_indexes(vec![partition]),
         ]));
     let answer = connection.call(5, &request).await?;
-    let found = &answer.topics[0].partitions[0];
-    Ok(match (answer.error_code, found.error_code) {
-        (0, 0) => found.committed_offset.max(0),
+    // An error of the group comes without topics.
+    let found = answer.topics.first().map(|topic| &topic.partitions[0]);
+    Ok(match (answer.error_code, found) {
+        (0, Some(found)) if found.error_code == 0 => found.committed_offset.max(0),
         _ => -1,
     })
 }

@@ -166,7 +166,8 @@ pub(super) fn judge_cut(what: &str, before: &Picture, after: &Picture, said: &st
     let mut gone = 0;
     for (place, was) in &before.partitions {
         let is = after.partitions.get(place).cloned().unwrap_or_default();
-        for (offset, record) in &is.records {
+        // What a deletion took that is given up with the rest may be named again; its files are gone.
+        for (offset, record) in is.records.range(was.start..) {
             let same = was.records.get(offset) == Some(record);
             Promise::Kept.hold(same, || {
                 format!("{what}: {place:?} at {offset} is {record:?}")
