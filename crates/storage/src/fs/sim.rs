@@ -673,8 +673,15 @@ impl Fs for SimFs {
         disk.sync_tick(generation)?;
         let disk = &mut *disk;
         let child = |p: &Path| p.parent() == Some(path);
+        let removed: Vec<PathBuf> = disk
+            .durable_names
+            .keys()
+            .filter(|p| child(p) && !disk.names.contains_key(*p))
+            .cloned()
+            .collect();
+        // With a directory goes what is below it: a later one of that name is another.
         disk.durable_names
-            .retain(|p, _| !child(p) || disk.names.contains_key(p));
+            .retain(|p, _| !removed.iter().any(|gone| p.starts_with(gone)));
         for (p, node) in &disk.names {
             // The data directory itself is there before the broker is.
             if child(p) || p.parent().is_none() || p == path {
@@ -849,5 +856,31 @@ impl Fs for SimFs {
 
     fn open_meta(&self, dir: &Path) -> io::Result<Box<dyn MetaStore>> {
         Ok(Box::new(SimMeta::new(self.clone(), dir.to_owned())))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_a_directory_whose_removal_was_synced_do_not_come_back_in_another_of_its_name() {
+        let (root, dir) = (Path::new("/data"), Path::new("/data/a"));
+        for seed in 0..20 {
+            let fs = SimFs::new(seed);
+            fs.create_dir_all(dir).unwrap();
+            let file = fs.open(&dir.join("old"), OpenMode::Truncate).unwrap();
+            file.sync_data().unwrap();
+            for name in [Path::new("/"), root, dir] {
+                fs.sync_dir(name).unwrap();
+            }
+            fs.remove_dir_all(dir).unwrap();
+            fs.sync_dir(root).unwrap();
+            fs.create_dir_all(dir).unwrap();
+            fs.sync_dir(root).unwrap();
+            fs.crash();
+            assert_eq!(fs.files(), [], "seed {seed}");
+        }
     }
 }
