@@ -87,7 +87,7 @@ impl Journal {
     pub fn start(
         fs: Arc<dyn Fs>,
         dir: &Path,
-        found: Replay,
+        mut found: Replay,
         min_len: u64,
         next: Arc<NextFile>,
         synced: bool,
@@ -96,7 +96,11 @@ impl Journal {
         for path in found.spares {
             let file = fs.open(&path, OpenMode::Write)?;
             let len = file.len()?;
-            spares.push(Spare { path, file, len });
+            // A crash came into its making. It would grow by what is written to it, and be taken for a damaged one where that is lost.
+            match len < min_len {
+                true => found.stale.push(path),
+                false => spares.push(Spare { path, file, len }),
+            }
         }
         // Also the names of the spares: a process that was killed may have made one without a sync, and a power cut would take it
         // with all the records that it has got since.
@@ -367,6 +371,25 @@ mod tests {
             fs.crash();
 
             assert_eq!(read(&fs, dir).1, [1], "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_file_whose_making_was_cut_short_is_not_used() {
+        let dir = Path::new("/journal");
+        for len in [0, HEADER_LEN - 1, LEN - 1] {
+            let fs = SimFs::new(1);
+            fs.create_dir_all(dir).unwrap();
+            let cut_short = slot_path(dir, 1);
+            let made = fs.open(&cut_short, OpenMode::Truncate).unwrap();
+            fill_with_zeros(&*made, len).unwrap();
+            fs.kill();
+            let found = read(&fs, dir).0;
+            let next = Arc::default();
+            let journal =
+                Journal::start(Arc::new(fs.clone()), dir, found, LEN, next, true).unwrap();
+            assert_eq!(journal.current.len, LEN, "{len}");
+            assert!(!fs.exists(&cut_short).unwrap(), "{len}");
         }
     }
 
