@@ -14,6 +14,8 @@ pub(super) type Found = Result<(Option<Bytes>, Option<Bytes>), String>;
 /// A partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Partition {
+    /// Tells a topic from an earlier one of its name.
+    pub topic_id: String,
     pub start: i64,
     pub end: i64,
     /// By offset.
@@ -49,7 +51,8 @@ pub(super) async fn take(bootstrap: &str, known: &Picture) -> Result<Picture, Cl
     for topic in &metadata.topics {
         for partition in &topic.partitions {
             let place = (topic.name.clone(), partition.index);
-            let found = read(&mut client, &place, known.partitions.get(&place)).await;
+            let mut found = read(&mut client, &place, known.partitions.get(&place)).await;
+            found.topic_id = topic.id.to_string();
             picture.partitions.insert(place, found);
         }
     }

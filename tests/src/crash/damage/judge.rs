@@ -46,6 +46,9 @@ impl Difference {
                 found.others.push(format!("{name} is gone"));
                 continue;
             };
+            if was.topic_id != is.topic_id {
+                found.others.push(format!("{name} is another topic"));
+            }
             if (was.start, was.end) != (is.start, is.end) {
                 found.others.push(format!(
                     "{name} was {}..{}, is {}..{}",
@@ -161,12 +164,39 @@ pub(super) fn judge(
     format!("{} records are told to be damaged", found.told.len())
 }
 
-/// Holds a journal that was cut on demand against what was served before: what is served is a beginning of it, and what is gone is named.
+/// Records that a start said it gave up: partition by topic's name and index, from, until.
+fn told_as_lost(said: &str) -> Vec<((String, i32), i64, i64)> {
+    let field = |line: &str, name: &str| {
+        let (_, rest) = line.split_once(&format!(" {name}="))?;
+        let value = rest.split(' ').next()?;
+        Some(value.trim_matches('"').to_owned())
+    };
+    let lines = said.lines().filter(|l| l.contains("records are lost"));
+    let told = lines.map(|line| {
+        let number = |name| field(line, name)?.parse::<i64>().ok();
+        let topic = field(line, "topic")?;
+        let place = (topic, i32::try_from(number("partition")?).ok()?);
+        Some((place, number("from")?, number("until")?))
+    });
+    told.map(|place| place.expect("a line with all of its fields"))
+        .collect()
+}
+
+/// Holds a journal that was cut on demand against what was served before: what is served is a beginning of it, and what is gone is told.
 pub(super) fn judge_cut(what: &str, before: &Picture, after: &Picture, said: &str) -> String {
     let mut gone = 0;
     for (place, was) in &before.partitions {
-        let is = after.partitions.get(place).cloned().unwrap_or_default();
-        // What a deletion took that is given up with the rest may be named again; its files are gone.
+        // If the topic's making is given up, so may be the deletion of an earlier one of its name.
+        let is = after.partitions.get(place);
+        let is = is.filter(|is| is.topic_id == was.topic_id).cloned();
+        let is = is.unwrap_or_default();
+        Promise::Kept.hold(is.start <= was.start && is.end <= was.end, || {
+            format!(
+                "{what}: {place:?} was {}..{}, is {}..{}",
+                was.start, was.end, is.start, is.end
+            )
+        });
+        // What stood before the log start was deleted. Where that is given up, its files may be gone already: nothing is promised of it.
         for (offset, record) in is.records.range(was.start..) {
             let same = was.records.get(offset) == Some(record);
             Promise::Kept.hold(same, || {
@@ -178,8 +208,25 @@ pub(super) fn judge_cut(what: &str, before: &Picture, after: &Picture, said: &st
         Promise::Kept.hold_all(before_end, || format!("{what}: {place:?} has holes"));
         gone += lost.count();
     }
+    for (place, at) in &before.positions {
+        let now = after.positions.get(place).copied().unwrap_or(-1);
+        Promise::Kept.hold(now <= *at, || {
+            format!("{what}: {place:?} was at {at}, and is at {now} after the cut")
+        });
+    }
     Promise::Told.hold(gone == 0 || said.contains("commits are lost"), || {
         format!("{what}: {gone} records are given up, and nobody says so")
     });
+    for (place, from, until) in told_as_lost(said) {
+        let is = after.partitions.get(&place);
+        // Not there if the topic was deleted, and that is given up, too.
+        let was = before.partitions.get(&place);
+        let was = was.filter(|was| is.is_some_and(|is| is.topic_id == was.topic_id));
+        let [is, was] = [is, was].map(|p| p.map(|p| p.end));
+        let fits = is == Some(from) && from < until && was.is_none_or(|end| until <= end);
+        Promise::Told.hold(fits, || {
+            format!("{what}: {place:?} is said to have lost {from}..{until}, ended at {was:?} and ends at {is:?}")
+        });
+    }
     format!("given up on demand: {gone} records")
 }
