@@ -15,11 +15,13 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 
-use super::{Meter, Sample, Scene, TOPIC, create_topic_with, higher, lower};
+use super::{Meter, Sample, Scene, create_topic_with, higher, lower};
 use crate::pages;
 use crate::payload::Payload;
 use crate::target::Server;
 
+/// The topic.
+const COMPACTED: &str = "compacted";
 /// Bytes of a value.
 const SIZE: usize = 1024;
 /// Keys, written in turn.
@@ -30,6 +32,8 @@ const MEGABYTES: u64 = 1000;
 const SEGMENT_BYTES: u64 = 32 << 20;
 /// What a record takes at most, its place in a batch of few included.
 const RECORD_BYTES: u64 = SIZE as u64 + 128;
+/// What a compacted log has at most.
+const CLEAN_BYTES: u64 = KEYS * RECORD_BYTES + SEGMENT_BYTES;
 /// How long writing, and the pass, may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often the size is asked for: finer than what is measured.
@@ -42,58 +46,75 @@ const BROKER_RESOURCE: i8 = 4;
 /// work ten times a second meanwhile, not each 15 s.
 pub async fn run(scene: &Scene) -> Result<Vec<Sample>> {
     let server = Server::start(scene.target, &scene.programs).await?;
-    let settings = [
-        ("cleanup.policy", "compact".to_owned()),
-        ("segment.bytes", SEGMENT_BYTES.to_string()),
-        // A share that is never passed.
-        ("min.cleanable.dirty.ratio", "1.0".to_owned()),
-    ];
-    let settings = settings.map(|(name, value)| {
-        CreatableTopicConfig::default()
-            .with_name(StrBytes::from_static_str(name))
-            .with_value(Some(StrBytes::from_string(value)))
-    });
-    create_topic_with(&server.address, 1, settings.to_vec()).await?;
-    let count = scene.scaled(MEGABYTES * 1_000_000 / SIZE as u64);
-    pages::touch(&scene.programs.scratch, count * RECORD_BYTES)?;
-    let address = server.address.clone();
-    tokio::task::spawn_blocking(move || produce(&address, count)).await??;
-
-    let mut connection = Connection::connect(&server.address).await?;
-    alter(
-        &mut connection,
-        BROKER_RESOURCE,
-        "",
-        "log.cleaner.backoff.ms",
-        "100",
-    )
-    .await?;
-    let before = size(&mut connection).await?;
-    let clean = KEYS * RECORD_BYTES + SEGMENT_BYTES;
-    ensure!(before > 2 * clean, "only {before} bytes were written");
+    let log = UncleanLog::write(scene, &server.address).await?;
     let meter = Meter::start(&server)?;
-    alter(
-        &mut connection,
-        TOPIC_RESOURCE,
-        TOPIC,
-        "min.cleanable.dirty.ratio",
-        "0.01",
-    )
-    .await?;
-    let started = Instant::now();
-    while size(&mut connection).await? > clean {
-        ensure!(
-            started.elapsed() < PATIENCE,
-            "nothing was compacted in {PATIENCE:?}"
-        );
-        tokio::time::sleep(POLL).await;
-    }
+    let compacted = log.compact().await?;
     let (wall, cpu) = meter.stop()?;
-    let compacted = (before - SEGMENT_BYTES) as f64;
     Ok(vec![
         higher("compaction", "MB/s", compacted / 1e6 / wall),
         lower("compaction CPU", "s/GB", cpu / (compacted / 1e9)),
     ])
+}
+
+/// A topic that has much to compact and is not compacted yet.
+pub struct UncleanLog {
+    connection: Connection,
+    bytes: u64,
+}
+
+impl UncleanLog {
+    /// Makes it.
+    pub async fn write(scene: &Scene, address: &str) -> Result<UncleanLog> {
+        let settings = [
+            ("cleanup.policy", "compact".to_owned()),
+            ("segment.bytes", SEGMENT_BYTES.to_string()),
+            // A share that is never passed.
+            ("min.cleanable.dirty.ratio", "1.0".to_owned()),
+        ];
+        let settings = settings.map(|(name, value)| {
+            CreatableTopicConfig::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_value(Some(StrBytes::from_string(value)))
+        });
+        create_topic_with(address, COMPACTED, 1, settings.to_vec()).await?;
+        let count = scene.scaled(MEGABYTES * 1_000_000 / SIZE as u64);
+        pages::touch(&scene.programs.scratch, count * RECORD_BYTES)?;
+        let bootstrap = address.to_owned();
+        tokio::task::spawn_blocking(move || produce(&bootstrap, count)).await??;
+        let mut connection = Connection::connect(address).await?;
+        alter(
+            &mut connection,
+            BROKER_RESOURCE,
+            "",
+            "log.cleaner.backoff.ms",
+            "100",
+        )
+        .await?;
+        let bytes = size(&mut connection).await?;
+        ensure!(bytes > 2 * CLEAN_BYTES, "only {bytes} bytes were written");
+        Ok(UncleanLog { connection, bytes })
+    }
+
+    /// Lets it be compacted; returns when it is, with the bytes that were looked at.
+    pub async fn compact(mut self) -> Result<f64> {
+        alter(
+            &mut self.connection,
+            TOPIC_RESOURCE,
+            COMPACTED,
+            "min.cleanable.dirty.ratio",
+            "0.01",
+        )
+        .await?;
+        let started = Instant::now();
+        while size(&mut self.connection).await? > CLEAN_BYTES {
+            ensure!(
+                started.elapsed() < PATIENCE,
+                "nothing was compacted in {PATIENCE:?}"
+            );
+            tokio::time::sleep(POLL).await;
+        }
+        Ok((self.bytes - SEGMENT_BYTES) as f64)
+    }
 }
 
 async fn alter(
@@ -120,7 +141,7 @@ async fn alter(
 /// Bytes of the partition's segments.
 async fn size(connection: &mut Connection) -> Result<u64> {
     let topic = DescribableLogDirTopic::default()
-        .with_topic(TopicName(StrBytes::from_static_str(TOPIC)))
+        .with_topic(TopicName(StrBytes::from_static_str(COMPACTED)))
         .with_partitions(vec![0]);
     let request = DescribeLogDirsRequest::default().with_topics(Some(vec![topic]));
     let answer = connection.call(1, &request).await?;
@@ -141,7 +162,7 @@ fn produce(address: &str, count: u64) -> Result<()> {
     let payload = Payload::default();
     for number in 0..count {
         let key = (number % KEYS).to_be_bytes();
-        let mut record = BaseRecord::to(TOPIC)
+        let mut record = BaseRecord::to(COMPACTED)
             .partition(0)
             .key(&key)
             .payload(payload.slice(number, SIZE));

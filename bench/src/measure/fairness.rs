@@ -1,5 +1,5 @@
 //! Light clients beside heavy ones: what one small producer, one reader of its records and one member of a group wait, alone and while
-//! somebody else takes what the broker can give.
+//! somebody else takes what the broker can give, or the broker compacts a topic.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,9 @@ use ottla_client::Connection;
 use ottla_codec::records::{self, BatchBuilder, Record};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
+use super::compaction::UncleanLog;
 use super::raw::{self, PARTITIONS, each_connection};
 use super::small_requests::{heartbeat_error, heartbeat_frame};
 use super::{Sample, Scene, higher, lower, members};
@@ -42,11 +44,18 @@ pub enum Beside {
     Producers,
     /// Three connections that read such batches.
     Consumers,
+    /// A pass over a compacted topic, for as long as it takes.
+    Compaction,
 }
 
 impl Beside {
     /// All of them.
-    pub const ALL: [Beside; 3] = [Beside::Nobody, Beside::Producers, Beside::Consumers];
+    pub const ALL: [Beside; 4] = [
+        Beside::Nobody,
+        Beside::Producers,
+        Beside::Consumers,
+        Beside::Compaction,
+    ];
 
     /// As in tables.
     pub fn name(self) -> &'static str {
@@ -54,6 +63,7 @@ impl Beside {
             Beside::Nobody => "fairness, alone",
             Beside::Producers => "fairness, beside heavy producers",
             Beside::Consumers => "fairness, beside heavy consumers",
+            Beside::Compaction => "fairness, beside compaction",
         }
     }
 }
@@ -62,18 +72,23 @@ impl Beside {
 pub async fn run(scene: &Scene, beside: Beside) -> Result<Vec<Sample>> {
     let server = scene.server(PARTITIONS + 1).await?;
     let address = server.address.clone();
-    let length = scene.time(FULL).max(Duration::from_secs(2));
     let member = members::join(&address, 1).await?.remove(0);
     let heavy = Heavy::start(scene, &address, beside).await?;
-    let measured = Instant::now() + SETTLE;
-    let until = measured + length;
     let epoch = Instant::now();
-    let (produced, read, beaten) = tokio::try_join!(
-        produce(&address, epoch, until),
-        consume(&address, epoch, until),
-        heartbeat(&address, heartbeat_frame(&member)?, until),
+    let (end, over) = watch::channel(false);
+    let besides = async {
+        tokio::time::sleep(SETTLE).await;
+        let measured = Instant::now();
+        let moved = heavy.work_beside(scene).await?;
+        end.send_replace(true);
+        Ok((measured, moved))
+    };
+    let ((measured, moved), produced, read, beaten) = tokio::try_join!(
+        besides,
+        produce(&address, epoch, &over),
+        consume(&address, epoch, &over),
+        heartbeat(&address, heartbeat_frame(&member)?, &over),
     )?;
-    let moved = heavy.stop().await?;
     let mut samples = Vec::new();
     for ([p50, p99], times) in [
         (["produce p50", "produce p99"], produced),
@@ -94,16 +109,19 @@ pub async fn run(scene: &Scene, beside: Beside) -> Result<Vec<Sample>> {
 /// What was measured, by when it began.
 type Times = BTreeMap<Instant, Duration>;
 
-/// Does `step` at a rate until then; what would begin while the one before it is under way is left out. The time of each.
+/// Becomes true when nothing more is measured.
+type Over = watch::Receiver<bool>;
+
+/// Does `step` at a rate until it is over; what would begin while the one before it is under way is left out. The time of each.
 async fn at_rate(
     per_second: u32,
-    until: Instant,
+    over: &Over,
     mut step: impl AsyncFnMut() -> Result<()>,
 ) -> Result<Times> {
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut times = Times::new();
-    while Instant::now() < until {
+    while !*over.borrow() {
         ticks.tick().await;
         let begun = Instant::now();
         step().await?;
@@ -112,9 +130,9 @@ async fn at_rate(
     Ok(times)
 }
 
-async fn produce(address: &str, epoch: Instant, until: Instant) -> Result<Times> {
+async fn produce(address: &str, epoch: Instant, over: &Over) -> Result<Times> {
     let mut line = Line::connect(address).await?;
-    at_rate(PRODUCES_PER_S, until, async || {
+    at_rate(PRODUCES_PER_S, over, async || {
         let mut value = [b'.'; RECORD_BYTES];
         value[..8].copy_from_slice(&(epoch.elapsed().as_nanos() as u64).to_be_bytes());
         let record = Record {
@@ -132,9 +150,9 @@ async fn produce(address: &str, epoch: Instant, until: Instant) -> Result<Times>
     .await
 }
 
-async fn heartbeat(address: &str, frame: Bytes, until: Instant) -> Result<Times> {
+async fn heartbeat(address: &str, frame: Bytes, over: &Over) -> Result<Times> {
     let mut line = Line::connect(address).await?;
-    at_rate(HEARTBEATS_PER_S, until, async || {
+    at_rate(HEARTBEATS_PER_S, over, async || {
         let error = heartbeat_error(line.call(&frame).await?)?;
         ensure!(error == 0, "a heartbeat is answered with error {error}");
         Ok(())
@@ -143,10 +161,10 @@ async fn heartbeat(address: &str, frame: Bytes, until: Instant) -> Result<Times>
 }
 
 /// Reads what [`produce`] writes; the time of each record from when it was made.
-async fn consume(address: &str, epoch: Instant, until: Instant) -> Result<Times> {
+async fn consume(address: &str, epoch: Instant, over: &Over) -> Result<Times> {
     let mut connection = Connection::connect(address).await?;
     let (mut times, mut offset) = (Times::new(), 0);
-    while Instant::now() < until {
+    while !*over.borrow() {
         let request = raw::fetch_request(LIGHT_PARTITION, offset, 1 << 20);
         let answer = connection.call(FETCH_VERSION, &request).await?;
         let now = epoch.elapsed();
@@ -204,69 +222,92 @@ impl Line {
     }
 }
 
-/// The heavy clients.
-struct Heavy {
-    stop: Arc<AtomicBool>,
-    started: Instant,
-    batch_bytes: usize,
-    work: Option<tokio::task::JoinHandle<Result<Vec<Duration>>>>,
+/// What is beside the light clients.
+enum Heavy {
+    Nobody,
+    Clients {
+        stop: Arc<AtomicBool>,
+        started: Instant,
+        batch_bytes: usize,
+        work: tokio::task::JoinHandle<Result<Vec<Duration>>>,
+    },
+    Compaction(UncleanLog),
 }
 
 impl Heavy {
     async fn start(scene: &Scene, address: &str, beside: Beside) -> Result<Heavy> {
         let batch = raw::batch(raw::RECORDS, raw::RECORD_BYTES);
         let stop = Arc::new(AtomicBool::new(false));
-        let length = batch.len();
+        let batch_bytes = batch.len();
         let going = {
             let stop = stop.clone();
             move |_: &u64| !stop.load(Ordering::Relaxed)
         };
-        let address = address.to_owned();
+        let of_task = address.to_owned();
         let work = match beside {
-            Beside::Nobody => None,
+            Beside::Nobody => return Ok(Heavy::Nobody),
+            Beside::Compaction => {
+                let log = UncleanLog::write(scene, address).await?;
+                return Ok(Heavy::Compaction(log));
+            }
             Beside::Producers => {
-                pages::touch(&scene.programs.scratch, MOST_BATCHES * length as u64)?;
-                Some(tokio::spawn(async move {
+                pages::touch(&scene.programs.scratch, MOST_BATCHES * batch_bytes as u64)?;
+                tokio::spawn(async move {
                     let work = move |stream, partitions| {
                         let numbers = (0..MOST_BATCHES).take_while(going.clone());
                         raw::write(stream, partitions, &batch, numbers)
                     };
-                    each_connection(&address, work).await
-                }))
+                    each_connection(&of_task, work).await
+                })
             }
             Beside::Consumers => {
                 let store = move |stream, partitions| {
                     raw::write(stream, partitions, &batch, 0..STORED_BATCHES)
                 };
-                each_connection(&address, store).await?;
-                Some(tokio::spawn(async move {
+                each_connection(address, store).await?;
+                tokio::spawn(async move {
                     let work = move |stream, partitions| {
                         let numbers = (0..STORED_BATCHES).cycle().take_while(going.clone());
-                        raw::read(stream, partitions, length, numbers)
+                        raw::read(stream, partitions, batch_bytes, numbers)
                     };
-                    each_connection(&address, work).await
-                }))
+                    each_connection(&of_task, work).await
+                })
             }
         };
-        Ok(Heavy {
+        Ok(Heavy::Clients {
             stop,
             started: Instant::now(),
-            batch_bytes: length,
+            batch_bytes,
             work,
         })
     }
 
-    /// Ends them; MB/s of what they moved, if there were any. An error if they had ended before.
-    async fn stop(self) -> Result<Option<f64>> {
-        let Some(work) = self.work else {
-            return Ok(None);
-        };
-        ensure!(!work.is_finished(), "what was beside has ended too early");
-        self.stop.store(true, Ordering::Relaxed);
-        let batches = work.await??.len();
-        let seconds = self.started.elapsed().as_secs_f64();
-        Ok(Some(
-            batches as f64 * self.batch_bytes as f64 / 1e6 / seconds,
-        ))
+    /// Returns at the end of what is measured; MB/s of what they moved, if there were any. An error if clients had ended before.
+    async fn work_beside(self, scene: &Scene) -> Result<Option<f64>> {
+        let length = scene.time(FULL).max(Duration::from_secs(2));
+        match self {
+            Heavy::Nobody => {
+                tokio::time::sleep(length).await;
+                Ok(None)
+            }
+            Heavy::Clients {
+                stop,
+                started,
+                batch_bytes,
+                work,
+            } => {
+                tokio::time::sleep(length).await;
+                ensure!(!work.is_finished(), "what was beside has ended too early");
+                stop.store(true, Ordering::Relaxed);
+                let batches = work.await??.len();
+                let bytes = batches as f64 * batch_bytes as f64;
+                Ok(Some(bytes / 1e6 / started.elapsed().as_secs_f64()))
+            }
+            Heavy::Compaction(log) => {
+                let started = Instant::now();
+                let bytes = log.compact().await?;
+                Ok(Some(bytes / 1e6 / started.elapsed().as_secs_f64()))
+            }
+        }
     }
 }

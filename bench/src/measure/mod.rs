@@ -234,17 +234,18 @@ impl Measurement {
 }
 
 async fn create_topic(address: &str, partitions: i32) -> Result<()> {
-    create_topic_with(address, partitions, Vec::new()).await
+    create_topic_with(address, TOPIC, partitions, Vec::new()).await
 }
 
 async fn create_topic_with(
     address: &str,
+    name: &'static str,
     partitions: i32,
     settings: Vec<CreatableTopicConfig>,
 ) -> Result<()> {
     let mut connection = Connection::connect(address).await?;
     let topic = CreatableTopic::default()
-        .with_name(TopicName(StrBytes::from_static_str(TOPIC)))
+        .with_name(TopicName(StrBytes::from_static_str(name)))
         .with_num_partitions(partitions)
         .with_replication_factor(1)
         .with_configs(settings);
@@ -256,7 +257,10 @@ async fn create_topic_with(
     ensure!(error.error_code == 0, "the topic was not made: {error:?}");
     let started = Instant::now();
     // A new leader takes a moment before it serves.
-    while end_offsets(&mut connection, partitions).await.is_err() {
+    while end_offsets_of(&mut connection, name, partitions)
+        .await
+        .is_err()
+    {
         ensure!(
             started.elapsed() < TOPIC_DEADLINE,
             "the topic is not usable"
@@ -268,6 +272,14 @@ async fn create_topic_with(
 
 /// The sum of the end offsets of the topic's partitions: how many records are kept.
 pub async fn end_offsets(connection: &mut Connection, partitions: i32) -> Result<i64> {
+    end_offsets_of(connection, TOPIC, partitions).await
+}
+
+async fn end_offsets_of(
+    connection: &mut Connection,
+    topic: &'static str,
+    partitions: i32,
+) -> Result<i64> {
     let partitions = (0..partitions)
         .map(|index| {
             ListOffsetsPartition::default()
@@ -276,7 +288,7 @@ pub async fn end_offsets(connection: &mut Connection, partitions: i32) -> Result
         })
         .collect();
     let topic = ListOffsetsTopic::default()
-        .with_name(TopicName(StrBytes::from_static_str(TOPIC)))
+        .with_name(TopicName(StrBytes::from_static_str(topic)))
         .with_partitions(partitions);
     let request = ListOffsetsRequest::default()
         .with_replica_id(BrokerId(-1))

@@ -8,7 +8,8 @@ use ottla_storage::{Commit, Store};
 
 use crate::errors::{self, Refusal};
 
-/// Waits until all of `commits` are kept, at most `timeout_ms` (not above 0: as long as it takes). A commit stands for all before it.
+/// Waits until all of `commits`, which change trees, are kept, at most `timeout_ms` (not above 0: as long as it takes). The last stands for
+/// those before it.
 pub(crate) fn all_kept(
     store: &Store,
     commits: Vec<Option<Commit>>,

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
+use crate::core::Moment;
 use crate::error::StoreError;
 use crate::fs::is_disk_full;
 use crate::meta::{self, MetaWrite};
@@ -37,8 +38,8 @@ impl CheckpointError {
 
 /// What a checkpoint is to write.
 pub(crate) struct Taken {
-    /// The last commit that is in it.
-    pub position: u64,
+    /// When: what was committed up to then is in it.
+    pub moment: Moment,
     /// Bytes since the checkpoint before.
     pub since: u64,
     pub captures: Vec<Capture>,
@@ -133,20 +134,20 @@ impl Inner {
     pub(crate) fn checkpoint(&self) -> Result<(), CheckpointError> {
         let _one = self.checkpointing.lock();
         let since = self.core.since_checkpoint.load(Ordering::Relaxed);
-        let position = self.core.queue.last_seq();
+        let moment = self.core.moment();
         let dead = std::mem::take(&mut *self.dead_rows.lock());
         let dirty = std::mem::take(&mut *self.core.dirty.lock());
         if dirty.is_empty()
             && dead.is_empty()
             && self.overlay.lock().is_empty()
-            && position == self.core.released.load(Ordering::Acquire)
+            && moment.commit == self.core.released.load(Ordering::Acquire)
         {
             return Ok(());
         }
         let captures: Vec<Capture> = dirty.iter().map(|p| p.capture()).collect();
         drop(dirty);
         self.finish_checkpoint(Taken {
-            position,
+            moment,
             since,
             captures,
             dead,
@@ -155,8 +156,8 @@ impl Inner {
 
     /// Writes what was taken, or gives it back. Under the lock of checkpoints.
     pub(crate) fn finish_checkpoint(&self, taken: Taken) -> Result<(), CheckpointError> {
-        let position = taken.position;
-        match self.write_checkpoint(position, &taken.captures, &taken.dead) {
+        let moment = taken.moment;
+        match self.write_checkpoint(moment, &taken.captures, &taken.dead) {
             Ok(()) => {
                 for capture in &taken.captures {
                     let mut log = capture.partition.lock();
@@ -165,7 +166,10 @@ impl Inner {
                 self.core
                     .since_checkpoint
                     .fetch_sub(taken.since, Ordering::Relaxed);
-                self.core.released.store(position, Ordering::Release);
+                self.core.released.store(moment.settled, Ordering::Release);
+                self.core
+                    .released_records
+                    .store(moment.record, Ordering::Release);
                 self.core.checkpoints.fetch_add(1, Ordering::AcqRel);
                 if !self.replaced.lock().is_empty() {
                     self.core.background.ask(|w| w.garbage = true);
@@ -184,11 +188,11 @@ impl Inner {
 
     fn write_checkpoint(
         &self,
-        position: u64,
+        moment: Moment,
         captures: &[Capture],
         dead: &[Vec<u8>],
     ) -> Result<(), CheckpointError> {
-        let last = captures.iter().map(|c| c.seq).fold(position, u64::max);
+        let last = captures.iter().map(|c| c.seq).fold(moment.commit, u64::max);
         self.wait_durable(last)?;
         if captures.iter().any(|c| {
             self.core
@@ -214,7 +218,7 @@ impl Inner {
             rows.extend(capture_rows(&capture.partition, capture)?);
             rows.extend(capture.blocks.removals(&*self.meta, &capture.partition)?);
         }
-        rows.extend(self.overlay.lock().gathered(position));
+        rows.extend(self.overlay.lock().gathered(moment.commit));
         for key in dead {
             rows.extend(aborted::removals(&*self.meta, key, i64::MAX)?);
             for tree in [meta::PARTITIONS, meta::STATES, meta::LOG_STARTS] {
@@ -230,11 +234,11 @@ impl Inner {
         self.meta.write(&rows)?;
         self.meta.sync()?;
         // Last of all, and durable by itself: before it a restart replays from the older position, which gives the same state.
-        self.meta.write(&[position_row(position)])?;
+        self.meta.write(&[position_row(moment.record)])?;
         self.meta.sync()?;
         // Outside of sled, which takes a damaged end of its log for one that was never written.
-        self.writer.lock().note_checkpoint(position)?;
-        self.overlay.lock().forget(position);
+        self.writer.lock().note_checkpoint(moment.record)?;
+        self.overlay.lock().forget(moment.commit);
         Ok(())
     }
 
@@ -262,23 +266,17 @@ impl Inner {
         }
     }
 
-    /// Blocks until a commit is durable or failed. A store without threads does the work here.
+    /// Blocks until all commits up to `seq` are durable or failed. A store without threads does the work here.
     pub(crate) fn wait_durable(&self, seq: u64) -> Result<(), StoreError> {
+        let progress = &self.core.queue.progress;
         if self.stepped {
-            while self
-                .core
-                .queue
-                .progress
-                .outcome(Stage::Durable, seq)
-                .is_none()
-                && self.step_writer()
-            {}
-            return match self.core.queue.progress.outcome(Stage::Durable, seq) {
+            while progress.outcome_after_all(Stage::Durable, seq).is_none() && self.step_writer() {}
+            return match progress.outcome_after_all(Stage::Durable, seq) {
                 Some(_) => Ok(()),
                 None => Err(StoreError::Closed),
             };
         }
-        let wait = crate::progress::Wait::new(self.core.clone(), Stage::Durable, seq);
+        let wait = crate::progress::Wait::for_all(self.core.clone(), Stage::Durable, seq);
         // A failed commit among those waited for is told apart by the caller.
         let _ = crate::block_on::block_on(wait);
         Ok(())

@@ -9,8 +9,9 @@ use parking_lot::{Condvar, Mutex};
 use crate::config::{Durability, StoreOptions};
 use crate::fs::{FileCache, Fs};
 use crate::journal::NextFile;
+use crate::large::LargeAppends;
 use crate::partition::Partition;
-use crate::progress::Progress;
+use crate::progress::{Progress, Stage};
 use crate::queue::Queue;
 use crate::store::Inner;
 
@@ -34,14 +35,32 @@ pub(crate) struct Core {
     pub journal_syncs: AtomicU64,
     /// Since the start.
     pub journal_bytes: AtomicU64,
-    /// A recovery needs no records up to this one.
+    /// A recovery needs no commit up to this one.
     pub released: AtomicU64,
+    /// Nor a record of the journal up to this one. Records have numbers of their own: see [`Moment`].
+    pub released_records: AtomicU64,
+    /// The last record of the journal.
+    pub last_record: AtomicU64,
+    /// The way of large appends to their segments.
+    pub large: LargeAppends,
     pub background: Signal,
     /// The journal's.
     pub next_file: Arc<NextFile>,
     /// The store, for the few things that a partition asks of it.
     pub store: OnceLock<Weak<Inner>>,
     next_uid: AtomicU64,
+}
+
+/// A moment between two commits. Commits are numbered as they are made, records as they come into the journal: the numbers differ when
+/// one has overtaken another, or was refused.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// All commits up to this one have their records, up to `record`, or are not kept.
+    pub settled: u64,
+    /// All records up to this one are of commits up to `commit`.
+    pub record: u64,
+    /// The last commit that was made.
+    pub commit: u64,
 }
 
 impl AsRef<Progress> for Core {
@@ -66,6 +85,9 @@ impl Core {
             journal_syncs: AtomicU64::new(0),
             journal_bytes: AtomicU64::new(0),
             released: AtomicU64::new(last_seq),
+            released_records: AtomicU64::new(last_seq),
+            last_record: AtomicU64::new(last_seq),
+            large: LargeAppends::default(),
             background: Signal::default(),
             next_file: Arc::default(),
             store: OnceLock::new(),
@@ -75,6 +97,19 @@ impl Core {
 
     pub fn next_uid(&self) -> u64 {
         self.next_uid.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The moment that it is now. What it says stays true, whatever is committed since.
+    pub fn moment(&self) -> Moment {
+        // In this order: a record is published after it was written, and written after its commit was made.
+        let settled = self.queue.progress.reached(Stage::Written);
+        let record = self.last_record.load(Ordering::Acquire);
+        let commit = self.queue.last_seq();
+        Moment {
+            settled,
+            record,
+            commit,
+        }
     }
 
     /// The store. `None` when its last handle is gone.

@@ -80,3 +80,21 @@ pub enum ReadError {
     #[error("cannot read: {0}")]
     Io(String),
 }
+
+/// Why a group of commits was not kept.
+#[derive(Debug)]
+pub(crate) enum GroupError {
+    DiskFull,
+    Failed(String),
+}
+
+impl GroupError {
+    /// An error before anything reached the journal.
+    pub fn before_journal(what: &str, e: &std::io::Error) -> GroupError {
+        if crate::fs::is_disk_full(e) {
+            GroupError::DiskFull
+        } else {
+            GroupError::Failed(format!("{what}: {e}"))
+        }
+    }
+}

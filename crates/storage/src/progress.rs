@@ -29,30 +29,79 @@ pub(crate) struct Progress {
 /// By commit and a number that makes the key unique.
 type Waiters = BTreeMap<(u64, u64), Waker>;
 
+/// Commits that reached a stage.
 struct Line {
+    /// All commits up to this one did.
     reached: AtomicU64,
-    waiters: Mutex<(u64, Waiters)>,
+    /// Whether later ones did, too.
+    has_ahead: AtomicBool,
+    state: Mutex<LineState>,
+}
+
+#[derive(Default)]
+struct LineState {
+    /// Ranges of commits that overtook one that is under way: the last of each, by the first.
+    ahead: BTreeMap<u64, u64>,
+    next_waiter: u64,
+    /// Who waits for a commit.
+    of_one: Waiters,
+    /// Who waits for all up to a commit.
+    of_all: Waiters,
+}
+
+impl LineState {
+    fn is_ahead(&self, seq: u64) -> bool {
+        let before = self.ahead.range(..=seq).next_back();
+        before.is_some_and(|(_, to)| seq <= *to)
+    }
+
+    fn waiters(&mut self, whole: bool) -> &mut Waiters {
+        match whole {
+            true => &mut self.of_all,
+            false => &mut self.of_one,
+        }
+    }
 }
 
 impl Line {
     fn new(reached: u64) -> Line {
         Line {
             reached: AtomicU64::new(reached),
-            waiters: Mutex::default(),
+            has_ahead: AtomicBool::new(false),
+            state: Mutex::default(),
         }
     }
 
-    fn publish(&self, seq: u64) {
+    fn has(&self, seq: u64, whole: bool) -> bool {
+        self.reached.load(Ordering::Acquire) >= seq
+            || !whole && self.has_ahead.load(Ordering::Acquire) && self.state.lock().is_ahead(seq)
+    }
+
+    /// The commits `from..=to` reached the stage.
+    fn complete(&self, from: u64, to: u64) {
         // The lock orders this against a waiter that looked before and registers now.
-        let mut waiters = self.waiters.lock();
-        self.reached.fetch_max(seq, Ordering::Release);
-        if waiters.1.is_empty() {
-            return;
+        let mut state = self.state.lock();
+        let mut reached = self.reached.load(Ordering::Relaxed);
+        if from > reached + 1 {
+            state.ahead.insert(from, to);
+        } else {
+            reached = reached.max(to);
+            while let Some(first) = state.ahead.first_entry()
+                && *first.key() <= reached + 1
+            {
+                reached = reached.max(first.remove());
+            }
+            self.reached.store(reached, Ordering::Release);
         }
-        let later = waiters.1.split_off(&(seq + 1, 0));
-        let ready = std::mem::replace(&mut waiters.1, later);
-        drop(waiters);
-        for waker in ready.into_values() {
+        self.has_ahead
+            .store(!state.ahead.is_empty(), Ordering::Release);
+        let mut later = state.of_one.split_off(&(to + 1, 0));
+        let ready = state.of_one.split_off(&(from, 0));
+        state.of_one.append(&mut later);
+        let later = state.of_all.split_off(&(reached + 1, 0));
+        let all_ready = std::mem::replace(&mut state.of_all, later);
+        drop(state);
+        for waker in ready.into_values().chain(all_ready.into_values()) {
             waker.wake();
         }
     }
@@ -80,12 +129,12 @@ impl Progress {
         self.line(stage).reached.load(Ordering::Acquire)
     }
 
-    /// All commits up to `seq` reached the stage, or failed. Wakes those who wait.
-    pub fn publish(&self, stage: Stage, seq: u64) {
-        self.line(stage).publish(seq);
+    /// The commits `from..=to` reached the stage, or failed. Wakes those who wait.
+    pub fn complete(&self, stage: Stage, from: u64, to: u64) {
+        self.line(stage).complete(from, to);
     }
 
-    /// Commits `from..=to` were not kept. Wakes those who wait.
+    /// The commits `from..=to` were not kept; they come after all that were not kept before. Wakes those who wait.
     pub fn fail(&self, from: u64, to: u64, error: &StoreError) {
         {
             let mut failures = self.failures.lock();
@@ -97,8 +146,8 @@ impl Progress {
             }
             self.has_failures.store(true, Ordering::Release);
         }
-        self.written.publish(to);
-        self.durable.publish(to);
+        self.written.complete(from, to);
+        self.durable.complete(from, to);
     }
 
     /// The last commit that was not kept; 0 if all were.
@@ -109,21 +158,28 @@ impl Progress {
         self.failures.lock().last().map_or(0, |(_, to, _)| *to)
     }
 
-    /// `None` while `seq` is under way.
+    /// What became of commit `seq`. `None` while it is under way.
     pub fn outcome(&self, stage: Stage, seq: u64) -> Option<Result<(), StoreError>> {
-        if self.reached(stage) < seq {
-            return None;
-        }
+        self.line(stage).has(seq, false).then(|| self.kept(seq))
+    }
+
+    /// As [`Progress::outcome`], and `None` while a commit before it is under way.
+    pub fn outcome_after_all(&self, stage: Stage, seq: u64) -> Option<Result<(), StoreError>> {
+        self.line(stage).has(seq, true).then(|| self.kept(seq))
+    }
+
+    /// Whether a commit that is not under way any more was kept.
+    fn kept(&self, seq: u64) -> Result<(), StoreError> {
         if self.has_failures.load(Ordering::Acquire) {
             let failures = self.failures.lock();
             let at = failures.partition_point(|(_, to, _)| *to < seq);
             if let Some((from, _, e)) = failures.get(at)
                 && *from <= seq
             {
-                return Some(Err(e.clone()));
+                return Err(e.clone());
             }
         }
-        Some(Ok(()))
+        Ok(())
     }
 }
 
@@ -132,6 +188,8 @@ pub(crate) struct Wait<P> {
     progress: Arc<P>,
     stage: Stage,
     seq: u64,
+    /// All before it as well.
+    whole: bool,
     registered: Option<(u64, Waker)>,
 }
 
@@ -141,7 +199,16 @@ impl<P: AsRef<Progress>> Wait<P> {
             progress,
             stage,
             seq,
+            whole: false,
             registered: None,
+        }
+    }
+
+    /// Waits for all commits up to `seq`.
+    pub fn for_all(progress: Arc<P>, stage: Stage, seq: u64) -> Wait<P> {
+        Wait {
+            whole: true,
+            ..Wait::new(progress, stage, seq)
         }
     }
 }
@@ -152,33 +219,33 @@ impl<P: AsRef<Progress>> Future for Wait<P> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let progress = (*this.progress).as_ref();
-        if let Some(outcome) = progress.outcome(this.stage, this.seq) {
-            return Poll::Ready(outcome);
+        let line = progress.line(this.stage);
+        if line.has(this.seq, this.whole) {
+            return Poll::Ready(progress.kept(this.seq));
         }
         if let Some((_, waker)) = &this.registered
             && waker.will_wake(cx.waker())
         {
             return Poll::Pending;
         }
-        let line = progress.line(this.stage);
-        let mut waiters = line.waiters.lock();
-        if line.reached.load(Ordering::Acquire) < this.seq {
-            let id = match this.registered.take() {
-                Some((id, _)) => id,
-                None => {
-                    waiters.0 += 1;
-                    waiters.0
-                }
-            };
-            waiters.1.insert((this.seq, id), cx.waker().clone());
-            this.registered = Some((id, cx.waker().clone()));
-            return Poll::Pending;
+        let mut state = line.state.lock();
+        let reached = line.reached.load(Ordering::Acquire) >= this.seq
+            || !this.whole && state.is_ahead(this.seq);
+        if reached {
+            drop(state);
+            return Poll::Ready(progress.kept(this.seq));
         }
-        drop(waiters);
-        match progress.outcome(this.stage, this.seq) {
-            Some(outcome) => Poll::Ready(outcome),
-            None => Poll::Pending,
-        }
+        let id = match this.registered.take() {
+            Some((id, _)) => id,
+            None => {
+                state.next_waiter += 1;
+                state.next_waiter
+            }
+        };
+        let waiters = state.waiters(this.whole);
+        waiters.insert((this.seq, id), cx.waker().clone());
+        this.registered = Some((id, cx.waker().clone()));
+        Poll::Pending
     }
 }
 
@@ -198,20 +265,68 @@ mod tests {
         let p = Arc::new(Holder(Progress::new(0)));
         let waiting = tokio::spawn(Wait::new(p.clone(), Stage::Durable, 3));
         tokio::task::yield_now().await;
-        p.0.publish(Stage::Durable, 2);
+        p.0.complete(Stage::Durable, 1, 2);
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        p.0.publish(Stage::Durable, 4);
+        p.0.complete(Stage::Durable, 3, 4);
         assert!(waiting.await.expect("task").is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_one_commit_does_not_wait_for_those_it_overtook() {
+        let p = Arc::new(Holder(Progress::new(0)));
+        let one = tokio::spawn(Wait::new(p.clone(), Stage::Durable, 3));
+        let all = tokio::spawn(Wait::for_all(p.clone(), Stage::Durable, 3));
+        let overtaken = tokio::spawn(Wait::new(p.clone(), Stage::Durable, 2));
+        tokio::task::yield_now().await;
+        p.0.complete(Stage::Durable, 3, 3);
+        assert!(one.await.expect("task").is_ok());
+        tokio::task::yield_now().await;
+        assert!(!all.is_finished() && !overtaken.is_finished());
+        assert_eq!(p.0.reached(Stage::Durable), 0);
+        assert!(matches!(p.0.outcome(Stage::Durable, 3), Some(Ok(()))));
+        assert!(p.0.outcome(Stage::Durable, 2).is_none());
+        assert!(p.0.outcome_after_all(Stage::Durable, 3).is_none());
+        p.0.complete(Stage::Durable, 1, 1);
+        assert_eq!(p.0.reached(Stage::Durable), 1);
+        tokio::task::yield_now().await;
+        assert!(!all.is_finished() && !overtaken.is_finished());
+        p.0.fail(2, 2, &StoreError::DiskFull);
+        assert!(overtaken.await.expect("task").is_err());
+        assert!(all.await.expect("task").is_ok(), "it was kept itself");
+        assert_eq!(p.0.reached(Stage::Durable), 3);
+    }
+
+    #[test]
+    fn commits_are_reached_in_whatever_order_they_come() {
+        use rand::seq::SliceRandom;
+        for seed in 0..200 {
+            let mut rng = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(seed);
+            let p = Progress::new(7);
+            let mut ranges: Vec<(u64, u64)> = (0..20).map(|i| (8 + 3 * i, 10 + 3 * i)).collect();
+            ranges.shuffle(&mut rng);
+            let mut done = std::collections::BTreeSet::from_iter(1..=7);
+            for (from, to) in ranges {
+                p.complete(Stage::Written, from, to);
+                done.extend(from..=to);
+                let whole = (1..).take_while(|seq| done.contains(seq)).last();
+                assert_eq!(Some(p.reached(Stage::Written)), whole, "seed {seed}");
+                for seq in 1..80 {
+                    let is_done = p.outcome(Stage::Written, seq).is_some();
+                    assert_eq!(is_done, done.contains(&seq), "seed {seed}, {seq}");
+                }
+            }
+            assert!(p.written.state.lock().ahead.is_empty());
+        }
     }
 
     #[test]
     fn failed_commits_stay_failed_after_later_ones_succeed() {
         let p = Progress::new(0);
-        p.publish(Stage::Durable, 1);
+        p.complete(Stage::Durable, 1, 1);
         p.fail(2, 3, &StoreError::DiskFull);
         p.fail(4, 4, &StoreError::DiskFull);
-        p.publish(Stage::Durable, 9);
+        p.complete(Stage::Durable, 5, 9);
         assert!(matches!(p.outcome(Stage::Durable, 1), Some(Ok(()))));
         for seq in 2..=4 {
             assert!(matches!(

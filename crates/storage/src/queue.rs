@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::error::StoreError;
+use crate::error::{GroupError, StoreError};
 use crate::journal::format::JournalOp;
 use crate::partition::PendingAppend;
 use crate::progress::{Progress, Stage};
@@ -43,9 +43,29 @@ impl Mode {
     }
 }
 
+/// Large appends that came to their segments, or did not.
+pub(crate) struct Arrived {
+    /// Of these commits, in their order.
+    pub commits: Vec<u64>,
+    pub written: Result<(), GroupError>,
+}
+
+/// What the writer finds.
+pub(crate) struct Arrivals {
+    pub jobs: Vec<Job>,
+    pub large: Vec<Arrived>,
+}
+
+impl Arrivals {
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.large.is_empty()
+    }
+}
+
 struct State {
     next_seq: u64,
     jobs: Vec<Job>,
+    large: Vec<Arrived>,
     writer_waits: bool,
     stop: bool,
     mode: Mode,
@@ -75,6 +95,7 @@ impl Queue {
             state: Mutex::new(State {
                 next_seq: last_seq + 1,
                 jobs: Vec::new(),
+                large: Vec::new(),
                 writer_waits: false,
                 stop: false,
                 mode: Mode::Open,
@@ -88,8 +109,8 @@ impl Queue {
     /// Goes on after `last_seq`. For recovery, before any commit.
     pub fn restart_after(&self, last_seq: u64) {
         self.state.lock().next_seq = last_seq + 1;
-        self.progress.publish(Stage::Written, last_seq);
-        self.progress.publish(Stage::Durable, last_seq);
+        self.progress.complete(Stage::Written, 0, last_seq);
+        self.progress.complete(Stage::Durable, 0, last_seq);
     }
 
     /// Hands a commit over. The caller holds the locks of what the ops change, so that their order is the journal's.
@@ -123,29 +144,49 @@ impl Queue {
         self.state.lock().next_seq - 1
     }
 
-    /// Everything that waits, without blocking.
-    pub fn take(&self) -> Vec<Job> {
-        std::mem::take(&mut self.state.lock().jobs)
+    /// The bytes of these commits came to their segments, or did not.
+    pub fn arrived(&self, commits: Vec<u64>, written: Result<(), GroupError>) {
+        let mut state = self.state.lock();
+        state.large.push(Arrived { commits, written });
+        let wake = std::mem::take(&mut state.writer_waits);
+        drop(state);
+        if wake {
+            self.work.notify_one();
+        }
     }
 
-    /// Blocks until something waits. `None`: stopped, and nothing waits. An empty list: the disk is full, time to look again.
-    /// `spare` is an emptied list to reuse.
-    pub fn wait(&self, mut spare: Vec<Job>) -> Option<Vec<Job>> {
+    /// Everything that waits, without blocking.
+    pub fn take(&self) -> Arrivals {
+        let mut state = self.state.lock();
+        Arrivals {
+            jobs: std::mem::take(&mut state.jobs),
+            large: std::mem::take(&mut state.large),
+        }
+    }
+
+    /// Blocks until something waits. `None`: stopped, and nothing waits, nor will: `large_to_come` says whether large appends are on their
+    /// way. Without anything in it: the disk is full, time to look again. `spare` is an emptied list to reuse.
+    pub fn wait(&self, spare: Vec<Job>, large_to_come: bool) -> Option<Arrivals> {
         let mut state = self.state.lock();
         loop {
-            if !state.jobs.is_empty() {
-                std::mem::swap(&mut state.jobs, &mut spare);
-                return Some(spare);
+            if !state.jobs.is_empty() || !state.large.is_empty() {
+                return Some(Arrivals {
+                    jobs: std::mem::replace(&mut state.jobs, spare),
+                    large: std::mem::take(&mut state.large),
+                });
             }
-            if state.stop {
+            if state.stop && !large_to_come {
                 return None;
             }
             state.writer_waits = true;
             if matches!(state.mode, Mode::DiskFull) {
                 let timed_out = self.work.wait_for(&mut state, PROBE_INTERVAL).timed_out();
                 state.writer_waits = false;
-                if timed_out && state.jobs.is_empty() && !state.stop {
-                    return Some(spare);
+                if timed_out && state.jobs.is_empty() && state.large.is_empty() && !state.stop {
+                    return Some(Arrivals {
+                        jobs: spare,
+                        large: Vec::new(),
+                    });
                 }
             } else {
                 self.work.wait(&mut state);
@@ -153,7 +194,7 @@ impl Queue {
         }
     }
 
-    /// Changes the mode and takes what waits, in one step. A final mode stays.
+    /// Changes the mode and takes what waits, in one step; what came to segments is of no use any more. A final mode stays.
     pub fn set_mode(&self, mode: Mode) -> Vec<Job> {
         let mut state = self.state.lock();
         let is_final = matches!(state.mode, Mode::Failed(_) | Mode::Closed);
@@ -164,6 +205,7 @@ impl Queue {
         self.trouble
             .store(!matches!(state.mode, Mode::Open), Ordering::Release);
         let jobs = std::mem::take(&mut state.jobs);
+        state.large.clear();
         drop(state);
         // The writer waits in another way while the disk is full.
         self.work.notify_one();

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -153,6 +154,10 @@ pub(crate) fn open(
         inner.tell_lost(damage);
     }
     inner.core.queue.restart_after(found.last_seq);
+    inner
+        .core
+        .last_record
+        .store(found.last_seq, Ordering::Release);
     if found.replayed > 0 || !found.stale.is_empty() {
         tracing::info!(commits = found.replayed, "recovered from the journal");
         let touched: Vec<Arc<Partition>> = inner.partitions.read().values().cloned().collect();

@@ -35,7 +35,7 @@ impl Stepped {
         &self.store
     }
 
-    /// Writes what waits, in one group. Returns whether anything did.
+    /// Writes what waits: in one group, and in a second one what waited for large appends. Returns whether anything did.
     pub fn write(&self) -> bool {
         self.store.inner().step_writer()
     }

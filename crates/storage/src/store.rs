@@ -78,7 +78,8 @@ pub enum Op {
     },
 }
 
-/// A place in the journal: the commit of this sequence number and all before it.
+/// A commit, by its sequence number. One that is kept says that those before it are which changed a tree, or the same partition: an append
+/// may be kept before a large one to another partition that was made earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Commit(pub u64);
 
@@ -196,6 +197,7 @@ impl Store {
         };
         let handles = vec![
             spawn("ottla-journal", Inner::write_loop)?,
+            spawn("ottla-segments", Inner::large_loop)?,
             spawn("ottla-store", Inner::background_loop)?,
         ];
         Ok(Store::with(inner, handles))
@@ -391,7 +393,11 @@ impl Store {
         let result = match failed {
             // What is in memory may not be what the journal has.
             Some(e) => Err(e),
-            None => self.inner.checkpoint().map_err(|e| e.as_store()),
+            // First all that is under way, so that the checkpoint has the end of the journal.
+            None => self
+                .inner
+                .wait_durable(self.inner.core.queue.last_seq())
+                .and_then(|()| self.inner.checkpoint().map_err(|e| e.as_store())),
         };
         self.inner.remove_replaced();
         if result.is_ok()

@@ -10,14 +10,16 @@ use bytes::Bytes;
 use ottla_codec::batch::{HEADER_LEN, LOG_OVERHEAD};
 
 use crate::core::Core;
-use crate::error::StoreError;
+use crate::error::{GroupError, StoreError};
 use crate::fs::{File, Fs, OpenMode, is_disk_full};
 use crate::journal::Journal;
 use crate::journal::format::{self, Body, JournalOp};
+use crate::large;
+use crate::order::Waiting;
 use crate::partition::files::{SegmentFile, SegmentId};
 use crate::partition::{Partition, PendingAppend};
 use crate::progress::Stage;
-use crate::queue::{Job, Mode, QueuedOp};
+use crate::queue::{Arrivals, Job, Mode, QueuedOp};
 use crate::store::Inner;
 
 /// Journal bytes of one group, about: bounds the latency of its first commit.
@@ -50,24 +52,9 @@ pub(crate) struct Writer {
     cached: VecDeque<(Arc<Partition>, usize)>,
     /// Segments with large appends that were not synced, by the partition's number and the segment's base offset.
     unsynced: BTreeMap<(u64, i64), Arc<Partition>>,
+    /// What is not in the journal yet.
+    waiting: Waiting,
     reserved: bool,
-}
-
-/// Why a group was not kept.
-enum GroupError {
-    DiskFull,
-    Failed(String),
-}
-
-impl GroupError {
-    /// An error before anything reached the journal.
-    fn before_journal(what: &str, e: &io::Error) -> GroupError {
-        if is_disk_full(e) {
-            GroupError::DiskFull
-        } else {
-            GroupError::Failed(format!("{what}: {e}"))
-        }
-    }
 }
 
 /// Gives the reserve of an earlier run to an opening that lacks room. It is made anew when there is some.
@@ -83,6 +70,7 @@ impl Writer {
             buffer: Vec::new(),
             cached: VecDeque::new(),
             unsynced: BTreeMap::new(),
+            waiting: Waiting::default(),
             reserved: false,
         }
     }
@@ -130,18 +118,19 @@ impl Writer {
 
     /// Writes a group; everything up to its last commit is then kept as far as `core` promises.
     fn write_group(&mut self, core: &Core, jobs: &[Job]) -> Result<(), GroupError> {
-        write_large(core, jobs, &mut self.unsynced)?;
-        let records: Vec<(u64, Vec<JournalOp>)> = jobs
-            .iter()
-            .map(|job| {
+        self.bring_to_segments(core, jobs)?;
+        let before = self.journal().last_seq();
+        let records: Vec<(u64, Vec<JournalOp>)> = (before + 1..)
+            .zip(jobs)
+            .map(|(number, job)| {
                 let ops = job.ops.iter().map(|op| journal_op(op, core.synced()));
-                (job.seq, ops.collect())
+                (number, ops.collect())
             })
             .collect();
         let lens = records.iter().map(|(_, ops)| format::record_len(ops));
         let len = lens.sum::<usize>() + format::GROUP_MARK_LEN;
-        let last = jobs.last().map_or(0, |j| j.seq);
-        let released = core.released.load(Ordering::Acquire);
+        let last = before + jobs.len() as u64;
+        let released = core.released_records.load(Ordering::Acquire);
         let mut reserved = self.journal().reserve(len, released);
         if reserved.as_ref().is_err_and(is_disk_full) && self.release_reserve(core) {
             reserved = self.journal().reserve(len, released);
@@ -149,9 +138,9 @@ impl Writer {
         let file_id =
             reserved.map_err(|e| GroupError::before_journal("making a journal file", &e))?;
         self.buffer.clear();
-        for (seq, ops) in &records {
+        for (number, ops) in &records {
             let begins_group = core.synced() && self.buffer.is_empty();
-            format::encode_record(&mut self.buffer, file_id, *seq, ops, begins_group);
+            format::encode_record(&mut self.buffer, file_id, *number, ops, begins_group);
         }
         let journal = self
             .journal
@@ -160,6 +149,7 @@ impl Writer {
         journal
             .write(&self.buffer, last)
             .map_err(|e| GroupError::Failed(format!("writing the journal: {e}")))?;
+        core.last_record.store(last, Ordering::Release);
         // One huge group must not hold its memory for ever.
         if self.buffer.capacity() > 2 * GROUP_BYTES {
             self.buffer = Vec::new();
@@ -168,11 +158,27 @@ impl Writer {
             .fetch_add(len as u64, Ordering::Relaxed);
         core.journal_bytes.fetch_add(len as u64, Ordering::Relaxed);
         if core.synced() {
-            core.queue.progress.publish(Stage::Written, last);
+            complete(core, Stage::Written, jobs);
             core.journal_syncs.fetch_add(1, Ordering::Relaxed);
             self.journal()
                 .sync()
                 .map_err(|e| GroupError::Failed(format!("syncing the journal: {e}")))?;
+        }
+        Ok(())
+    }
+
+    /// Large appends that are not in their segments yet: of commits that also change trees, and of stores that sync later.
+    fn bring_to_segments(&mut self, core: &Core, jobs: &[Job]) -> Result<(), GroupError> {
+        let is_missing = |job: &&Job| !core.synced() || !job.may_be_overtaken();
+        let missing = jobs.iter().filter(is_missing).flat_map(Job::appends);
+        let written = large::write(core, missing.filter(|a| a.is_large()))?;
+        for (segment, (partition, file)) in written {
+            if core.synced() {
+                file.sync_data()
+                    .map_err(|e| GroupError::Failed(format!("syncing a segment: {e}")))?;
+            } else {
+                self.unsynced.entry(segment).or_insert(partition);
+            }
         }
         Ok(())
     }
@@ -231,78 +237,7 @@ fn headers_of(append: &PendingAppend) -> Bytes {
 }
 
 fn appends(jobs: &[Job]) -> impl Iterator<Item = &PendingAppend> {
-    jobs.iter()
-        .flat_map(|job| &job.ops)
-        .filter_map(|op| match op {
-            QueuedOp::Append(append) => Some(append),
-            QueuedOp::Meta(_) => None,
-        })
-}
-
-/// Neighbouring bytes for one file.
-struct Run<'a> {
-    partition: &'a Arc<Partition>,
-    segment: i64,
-    position: u64,
-    end: u64,
-    bytes: Vec<&'a Bytes>,
-}
-
-/// Large appends go to their segments, and are synced there, before the journal names them.
-fn write_large(
-    core: &Core,
-    jobs: &[Job],
-    unsynced: &mut BTreeMap<(u64, i64), Arc<Partition>>,
-) -> Result<(), GroupError> {
-    let mut runs: Vec<Run<'_>> = Vec::new();
-    for append in appends(jobs).filter(|a| a.is_large()) {
-        let place = &append.place;
-        let end = place.position + append.bytes.len() as u64;
-        let neighbour = runs.iter_mut().rev().find(|r| {
-            r.segment == place.segment
-                && r.end == place.position
-                && Arc::ptr_eq(r.partition, &append.partition)
-        });
-        match neighbour {
-            Some(run) => {
-                run.bytes.push(&append.bytes);
-                run.end = end;
-            }
-            None => runs.push(Run {
-                partition: &append.partition,
-                segment: place.segment,
-                position: place.position,
-                end,
-                bytes: vec![&append.bytes],
-            }),
-        }
-    }
-    let mut written: Vec<(u64, i64, Arc<dyn File>)> = Vec::new();
-    for run in &runs {
-        let bufs: Vec<&[u8]> = run.bytes.iter().map(|b| &b[..]).collect();
-        let write = || {
-            let file = run.partition.writable(run.segment)?;
-            file.write_at(run.position, &bufs)?;
-            Ok(file)
-        };
-        let file = write().map_err(|e| GroupError::before_journal("writing a segment", &e))?;
-        let key = (run.partition.uid(), run.segment);
-        if !core.synced() {
-            unsynced.entry(key).or_insert_with(|| run.partition.clone());
-        }
-        if !written.iter().any(|(p, s, _)| (*p, *s) == key) {
-            written.push((key.0, key.1, file));
-        }
-        core.since_checkpoint
-            .fetch_add((run.end - run.position) / 16, Ordering::Relaxed);
-    }
-    if core.synced() {
-        for (_, _, file) in &written {
-            file.sync_data()
-                .map_err(|e| GroupError::Failed(format!("syncing a segment: {e}")))?;
-        }
-    }
-    Ok(())
+    jobs.iter().flat_map(Job::appends)
 }
 
 /// The first jobs whose journal bytes fit a group; at least one.
@@ -323,21 +258,46 @@ fn group_len(jobs: &[Job]) -> usize {
     jobs.len()
 }
 
+/// Commits that are done: ranges of neighbours.
+fn ranges(jobs: &[Job]) -> impl Iterator<Item = (u64, u64)> {
+    jobs.chunk_by(|a, b| a.seq + 1 == b.seq)
+        .map(|run| (run[0].seq, run[run.len() - 1].seq))
+}
+
+fn complete(core: &Core, stage: Stage, jobs: &[Job]) {
+    for (from, to) in ranges(jobs) {
+        core.queue.progress.complete(stage, from, to);
+    }
+}
+
 impl Inner {
     /// The writer thread's life.
     pub(crate) fn write_loop(&self) {
-        let mut spare = Vec::new();
-        while let Some(jobs) = self.core.queue.wait(spare) {
-            spare = self.write_jobs(jobs);
+        let (mut spare, mut waits) = (Vec::new(), false);
+        while let Some(arrivals) = self.core.queue.wait(spare, waits) {
+            (spare, waits) = self.write_jobs(arrivals);
         }
+        self.core.large.stop();
     }
 
-    /// Writes what waits, for a store without threads. Returns whether anything waited.
+    /// Writes what waits, for a store without threads: in one group, and in a second one what waited for large appends. Returns whether
+    /// anything waited.
     pub(crate) fn step_writer(&self) -> bool {
-        let jobs = self.core.queue.take();
-        let any = !jobs.is_empty();
+        let any = self.step_journal();
+        if !self.step_large() {
+            return any;
+        }
+        self.step_journal();
+        true
+    }
+
+    /// Writes what waits, for a store without threads, save large appends that are not in their segments: see [`Inner::step_large`].
+    /// Returns whether anything waited.
+    pub(crate) fn step_journal(&self) -> bool {
+        let arrivals = self.core.queue.take();
+        let any = !arrivals.is_empty();
         if any || self.core.queue.is_disk_full() {
-            self.write_jobs(jobs);
+            self.write_jobs(arrivals);
         }
         any
     }
@@ -348,28 +308,54 @@ impl Inner {
         files.iter().try_for_each(|f| f.sync_data())
     }
 
-    /// Returns the emptied list.
-    fn write_jobs(&self, mut jobs: Vec<Job>) -> Vec<Job> {
+    /// Returns the emptied list, and whether commits wait for the bytes of large appends.
+    fn write_jobs(&self, mut arrivals: Arrivals) -> (Vec<Job>, bool) {
         let mut writer = self.writer.lock();
         if self.core.queue.is_disk_full() {
             self.look_for_room(&mut writer);
         }
+        for arrived in arrivals.large {
+            match arrived.written {
+                Ok(()) => writer.waiting.arrived(&arrived.commits),
+                Err(e) => {
+                    let mut failed = writer.waiting.take_all();
+                    failed.append(&mut arrivals.jobs);
+                    self.fail(e, failed);
+                    return (arrivals.jobs, false);
+                }
+            }
+        }
+        let is_sent = |job: &Job| self.core.synced() && job.may_be_overtaken();
+        let mut ready = if writer.waiting.is_empty() && !arrivals.jobs.iter().any(is_sent) {
+            std::mem::take(&mut arrivals.jobs)
+        } else {
+            for job in arrivals.jobs.drain(..) {
+                let is_sent = is_sent(&job);
+                if is_sent {
+                    self.core.large.send(&job);
+                }
+                writer.waiting.add(job, is_sent);
+            }
+            writer.waiting.take_ready()
+        };
         let mut done = 0;
-        while done < jobs.len() {
-            let len = group_len(&jobs[done..]);
-            let group = &jobs[done..done + len];
+        while done < ready.len() {
+            let len = group_len(&ready[done..]);
+            let group = &ready[done..done + len];
             match writer.write_group(&self.core, group) {
                 Ok(()) => self.publish(&mut writer, group),
                 Err(e) => {
-                    let failed = jobs.split_off(done);
+                    let mut failed = ready.split_off(done);
+                    failed.extend(writer.waiting.take_all());
+                    failed.sort_by_key(|job| job.seq);
                     self.fail(e, failed);
                     break;
                 }
             }
             done += len;
         }
-        jobs.clear();
-        jobs
+        ready.clear();
+        (ready, !writer.waiting.is_empty())
     }
 
     /// Makes the reserve of a store that has just been opened. Its first commits need not wait for that, so the lock of the writer is
@@ -386,7 +372,7 @@ impl Inner {
 
     /// Takes writes again if a full disk has room.
     fn look_for_room(&self, writer: &mut Writer) {
-        let released = self.core.released.load(Ordering::Acquire);
+        let released = self.core.released_records.load(Ordering::Acquire);
         if let Some(journal) = &mut writer.journal
             && let Err(e) = journal.give_back(released)
         {
@@ -398,7 +384,7 @@ impl Inner {
         if room.as_ref().is_ok_and(|r| *r < wanted) {
             // What holds the space may be the journal itself: a checkpoint lets go of it.
             if room.is_ok_and(|r| r >= self.tuning.checkpoint_room)
-                && released < self.core.queue.last_seq()
+                && self.core.released.load(Ordering::Acquire) < self.core.queue.last_seq()
             {
                 self.core.background.ask(|w| w.checkpoint = true);
             }
@@ -428,15 +414,13 @@ impl Inner {
                 woken = Some(append.partition.uid());
             }
         }
-        let last = group.last().map_or(0, |j| j.seq);
-        let progress = &self.core.queue.progress;
-        progress.publish(Stage::Written, last);
-        progress.publish(Stage::Durable, last);
+        complete(&self.core, Stage::Written, group);
+        complete(&self.core, Stage::Durable, group);
         writer.evict(&self.core);
         let since = self.core.since_checkpoint.load(Ordering::Relaxed);
         let due = since >= self.core.options.checkpoint_bytes;
         let unflushed = self.core.unflushed.load(Ordering::Relaxed);
-        let released = self.core.released.load(Ordering::Acquire);
+        let released = self.core.released_records.load(Ordering::Acquire);
         let next_file = writer.journal().ask_for_next(released);
         let full = unflushed > self.core.options.cache_bytes / 4;
         self.core.background.ask(|w| {
@@ -447,7 +431,8 @@ impl Inner {
         });
     }
 
-    /// Takes back a group and all that came after it, and stops taking commits for as long as the cause lasts.
+    /// Takes back `jobs`, which are all that is under way, with what waits for the writer, and stops taking commits for as long as the cause
+    /// lasts.
     fn fail(&self, cause: GroupError, mut jobs: Vec<Job>) {
         let (mode, error) = match cause {
             GroupError::DiskFull => (Mode::DiskFull, StoreError::DiskFull),
@@ -457,11 +442,9 @@ impl Inner {
         };
         tracing::error!(commits = jobs.len(), %error, "commits are not kept");
         let outcome_unknown = matches!(error, StoreError::Failed(_));
+        // Nobody writes to a segment when its end is taken back.
+        self.core.large.give_up();
         jobs.extend(self.core.queue.set_mode(mode));
-        let (Some(first), Some(last)) = (jobs.first().map(|j| j.seq), jobs.last().map(|j| j.seq))
-        else {
-            return;
-        };
         // After a failed sync the journal may hold them nevertheless; the store is read-only from here, so nothing takes their place.
         if !outcome_unknown {
             for append in appends(&jobs) {
@@ -470,9 +453,14 @@ impl Inner {
                     .partition
                     .roll_back_locked(&mut log, append.place.base_offset);
             }
-            self.roll_back_meta(first);
+            // No commit is kept that came after a change of a tree which is not.
+            if let Some(first) = jobs.iter().find(|job| job.changes_trees()) {
+                self.roll_back_meta(first.seq);
+            }
         }
-        self.core.queue.progress.fail(first, last, &error);
+        for (from, to) in ranges(&jobs) {
+            self.core.queue.progress.fail(from, to, &error);
+        }
     }
 }
 

@@ -307,15 +307,6 @@ async fn answer(
     kept: Vec<Kept>,
     mut response: ProduceResponse,
 ) -> ProduceResponse {
-    // Commits are kept in their order: the last one's success is that of all.
-    let last = kept.iter().map(|k| k.commit).max();
-    let all = match last {
-        Some(last) => kept_as_asked(&store, acks, last).await,
-        None => return response,
-    };
-    if all.is_ok() {
-        return response;
-    }
     for one in kept {
         let error = match kept_as_asked(&store, acks, one.commit).await {
             Ok(()) => continue,
@@ -344,10 +335,11 @@ async fn silent(store: Store, kept: Vec<Kept>, response: ProduceResponse) -> Res
         ));
     }
     // What is not yet written counts as in flight: that is what slows a producer down that asks for no answers.
-    if let Some(last) = kept.iter().map(|k| k.commit).max()
-        && let Err(e) = store.written(last).await
-    {
-        warn!("a produce with acks=0 was not kept: {e}");
+    for one in kept {
+        if let Err(e) = store.written(one.commit).await {
+            warn!("a produce with acks=0 was not kept: {e}");
+            break;
+        }
     }
     Ok(())
 }

@@ -23,18 +23,19 @@ pub(crate) fn handle(
     ctx: &RequestContext,
     request: WriteTxnMarkersRequest,
 ) -> Reply<WriteTxnMarkersResponse> {
-    let mut last = None;
-    let markers = request.markers.iter().map(|m| write(ctx, m, &mut last));
+    let mut commits = Vec::new();
+    let markers = request.markers.iter();
+    let markers = markers.map(|m| write(ctx, m, &mut commits));
     let mut response = WriteTxnMarkersResponse::default().with_markers(markers.collect());
     let store = ctx.broker.store.clone();
     Reply::later(async move {
-        let Some(last) = last else {
-            return response;
-        };
-        if store.durable(last).await.is_err() {
-            let topics = response.markers.iter_mut().flat_map(|m| &mut m.topics);
-            for partition in topics.flat_map(|t| &mut t.partitions) {
-                partition.error_code = ResponseError::KafkaStorageError.code();
+        for commit in commits {
+            if store.durable(commit).await.is_err() {
+                let topics = response.markers.iter_mut().flat_map(|m| &mut m.topics);
+                for partition in topics.flat_map(|t| &mut t.partitions) {
+                    partition.error_code = ResponseError::KafkaStorageError.code();
+                }
+                break;
             }
         }
         response
@@ -44,7 +45,7 @@ pub(crate) fn handle(
 fn write(
     ctx: &RequestContext,
     marker: &WritableTxnMarker,
-    last: &mut Option<Commit>,
+    commits: &mut Vec<Commit>,
 ) -> WritableTxnMarkerResult {
     let outcome = match marker.transaction_result {
         true => Outcome::Commit,
@@ -70,7 +71,7 @@ fn write(
                 });
             let code = match written {
                 Ok(commit) => {
-                    *last = (*last).max(Some(commit));
+                    commits.push(commit);
                     0
                 }
                 Err(error) => error.code(),

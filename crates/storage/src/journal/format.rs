@@ -68,6 +68,13 @@ pub(crate) enum JournalOp {
     },
 }
 
+impl JournalOp {
+    /// Whether it changes which topics there are, or where a log starts.
+    pub fn changes_catalogue(&self) -> bool {
+        matches!(self, JournalOp::Meta { tree, .. } if *tree >= crate::meta::TOPICS)
+    }
+}
+
 /// The header of a journal file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileHeader {

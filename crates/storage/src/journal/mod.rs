@@ -268,6 +268,11 @@ impl Journal {
         Ok(())
     }
 
+    /// The number of the last record.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
     /// Writes records at the end of the current file, where [`Journal::reserve`] made room.
     /// `last_seq` is the last of them.
     pub fn write(&mut self, records: &[u8], last_seq: u64) -> io::Result<()> {

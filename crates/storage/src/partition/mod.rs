@@ -105,6 +105,7 @@ pub struct Appended {
 }
 
 /// An append on its way to the writer.
+#[derive(Clone)]
 pub(crate) struct PendingAppend {
     pub partition: Arc<Partition>,
     pub place: Place,

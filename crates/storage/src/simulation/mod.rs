@@ -349,12 +349,16 @@ impl Simulation {
                 self.commit_atomic();
                 "atomic commit"
             }
-            56..78 => {
-                inner.step_writer();
+            56..72 => {
+                inner.step_journal();
                 self.settle();
                 "journal"
             }
-            78..84 => {
+            72..78 => {
+                inner.step_large();
+                "large appends"
+            }
+            78..82 => {
                 self.checkpoint();
                 "checkpoint"
             }
@@ -389,7 +393,7 @@ impl Simulation {
                 self.retain();
                 "retention"
             }
-            98 => {
+            82..84 | 98 => {
                 inner.make_next_journal_file();
                 "journal file"
             }
@@ -687,6 +691,12 @@ fn run_seeds(durability: Durability) {
             "sweep",
         ] {
             assert!(cut(step) > 0, "no crash came into: {step}");
+        }
+        if durability == Durability::Disk {
+            assert!(
+                cut("large appends") > 0,
+                "no crash came into a large append"
+            );
         }
         assert!(events.replaced > 300 && events.overtaken > 0);
         let disk = events.disk;

@@ -11,7 +11,7 @@ use rand::Rng;
 use super::compaction::check_swept;
 use super::{ATOMIC_KEY, Bases, Simulation, counter_key};
 use crate::progress::Stage;
-use crate::{Partition, StoreError, TopicId, Tree};
+use crate::{Durability, Partition, StoreError, TopicId, Tree};
 
 /// An append of the model.
 #[derive(Clone)]
@@ -57,21 +57,22 @@ pub(super) struct Model {
     pub topics: u128,
 }
 
-/// The journal is a line: no commit is there that came after one which is not.
-#[derive(Default)]
+/// The journal is a line: no commit is there that came after a change which is not, nor, in a store that syncs later, after an append which
+/// is not.
 struct Line {
+    durability: Durability,
     last_there: u64,
     first_lost: Option<u64>,
 }
 
 impl Line {
-    fn note(&mut self, seq: u64, there: bool) {
+    fn note(&mut self, seq: u64, there: bool, is_change: bool) {
         if seq == 0 {
             return;
         }
         if there {
             self.last_there = self.last_there.max(seq);
-        } else {
+        } else if is_change || self.durability == Durability::Os {
             self.first_lost = Some(self.first_lost.map_or(seq, |s| s.min(seq)));
         }
     }
@@ -154,7 +155,11 @@ impl Simulation {
                 .unwrap()
                 .map_or(0, |v| u64::from_be_bytes(v[..].try_into().unwrap()))
         };
-        let mut line = Line::default();
+        let mut line = Line {
+            durability: self.durability,
+            last_there: 0,
+            first_lost: None,
+        };
         let atomic = number(Tree::Groups, ATOMIC_KEY);
         for ((topic, index), model) in &mut self.model.partitions {
             let Some(p) = store.partition(topic, *index) else {
@@ -175,7 +180,7 @@ impl Simulation {
             );
             assert!(value == 0 || counter.history.iter().any(|h| h.0 == value));
             for (v, seq) in &counter.history {
-                line.note(*seq, *v <= value);
+                line.note(*seq, *v <= value, true);
             }
             counter.kept = value;
             counter.history.retain(|h| h.0 <= value);
@@ -204,10 +209,10 @@ fn verify_gone(model: &mut PartitionModel, atomic: u64, line: &mut Line) {
             b.atomic.is_none_or(|number| number > atomic),
             "an atomic commit is half there"
         );
-        line.note(b.seq, false);
+        line.note(b.seq, false, b.atomic.is_some());
     }
     for (_, seq) in &model.starts {
-        line.note(*seq, false);
+        line.note(*seq, false, true);
     }
     *model = PartitionModel::default();
 }
@@ -226,7 +231,7 @@ fn verify_partition(p: &Partition, model: &mut PartitionModel, atomic: u64, line
                 "atomic commit {number} is half there"
             );
         }
-        line.note(b.seq, there);
+        line.note(b.seq, there, b.atomic.is_some());
     }
     model.batches.retain(|b| b.next <= end);
     assert_eq!(model.batches.last().map_or(0, |b| b.next), end);
@@ -234,7 +239,7 @@ fn verify_partition(p: &Partition, model: &mut PartitionModel, atomic: u64, line
     let moved = start == model.start || model.starts.iter().any(|s| s.0 == start);
     assert!(start >= model.start && moved, "log start {start}");
     for (to, seq) in &model.starts {
-        line.note(*seq, *to <= start);
+        line.note(*seq, *to <= start, true);
     }
     let bases: Vec<i64> = model.batches.iter().map(|b| b.base).collect();
     let state = p.lock().state.snapshot();

@@ -135,10 +135,10 @@ impl Inner {
         partitions.sort_by_key(|p| p.uid());
         let mut logs: Vec<_> = partitions.iter().map(|p| (p, p.lock())).collect();
         let overlay = self.overlay.lock();
-        let position = self.core.queue.last_seq();
+        let moment = self.core.moment();
         let since = self.core.since_checkpoint.load(Ordering::Relaxed);
         let last_failed = self.core.queue.progress.last_failed();
-        let changes = overlay.gathered(position);
+        let changes = overlay.gathered(moment.commit);
         drop(overlay);
         for (partition, log) in &mut logs {
             if log.segments.last().is_some_and(|s| s.size > 0) && !partition.is_deleted() {
@@ -167,7 +167,7 @@ impl Inner {
         captures.extend(deleted.iter().map(|p| p.capture()));
         Cut {
             taken: Taken {
-                position,
+                moment,
                 since,
                 captures,
                 dead,

@@ -1,10 +1,10 @@
-//! The operating system's files, counted and bounded.
-#![allow(dead_code)]
+//! The operating system's files, counted, bounded and held up.
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 
 use ottla_storage::fs::{DirEntry, File, Fs, LockError, OpenMode, OsFs};
 use ottla_storage::meta::MetaStore;
@@ -18,6 +18,9 @@ struct Shared {
     bytes_read: AtomicU64,
     /// How often somebody waited for the device: files that are synced together count once.
     syncs: AtomicU64,
+    /// Whether syncs of segments wait.
+    is_held: Mutex<bool>,
+    released: Condvar,
 }
 
 /// [`OsFs`] with a budget, and counters.
@@ -32,6 +35,8 @@ impl Default for ObservedFs {
             operations: AtomicU64::new(0),
             bytes_read: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
+            is_held: Mutex::new(false),
+            released: Condvar::new(),
         }))
     }
 }
@@ -48,6 +53,14 @@ impl ObservedFs {
     }
     pub fn syncs(&self) -> u64 {
         self.0.syncs.load(Ordering::SeqCst)
+    }
+    /// From now on whoever syncs a segment waits for [`ObservedFs::release_segments`].
+    pub fn hold_segments(&self) {
+        *self.0.is_held.lock().unwrap() = true;
+    }
+    pub fn release_segments(&self) {
+        *self.0.is_held.lock().unwrap() = false;
+        self.0.released.notify_all();
     }
     fn count(&self) {
         self.0.operations.fetch_add(1, Ordering::SeqCst);
@@ -70,6 +83,7 @@ fn len_of(path: &Path) -> u64 {
 
 #[derive(Debug)]
 struct ObservedFile {
+    is_segment: bool,
     inner: Arc<dyn File>,
     shared: Arc<Shared>,
 }
@@ -96,6 +110,10 @@ impl File for ObservedFile {
     fn sync_data(&self) -> io::Result<()> {
         self.shared.syncs.fetch_add(1, Ordering::SeqCst);
         self.shared.operations.fetch_add(1, Ordering::SeqCst);
+        if self.is_segment {
+            let held = self.shared.is_held.lock().unwrap();
+            drop(self.shared.released.wait_while(held, |held| *held).unwrap());
+        }
         self.inner.sync_data()
     }
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -128,6 +146,7 @@ impl Fs for ObservedFs {
         let inner = OsFs.open(path, mode)?;
         self.free(before);
         Ok(Arc::new(ObservedFile {
+            is_segment: path.extension().is_some_and(|e| e == "log"),
             inner,
             shared: self.0.clone(),
         }))

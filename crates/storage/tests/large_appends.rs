@@ -1,0 +1,127 @@
+//! What a large append holds up while its bytes are on their way to the disk, and what it does not.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_storage::{MetaOp, NewTopic, Op, Store, TopicId, Tree};
+
+#[path = "support/observed.rs"]
+mod observed;
+mod support;
+use observed::ObservedFs;
+use support::*;
+
+/// Far longer than a commit takes, for who waits for one that does not come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn put(key: &'static str) -> MetaOp {
+    MetaOp::Put {
+        tree: Tree::Groups,
+        key: Bytes::from_static(key.as_bytes()),
+        value: Bytes::from_static(b"v"),
+    }
+}
+
+#[tokio::test]
+async fn small_commits_to_other_partitions_do_not_wait_for_the_disk_to_take_a_large_append() {
+    let dir = tempfile::tempdir().unwrap();
+    let fs = ObservedFs::default();
+    let store = Store::open(Arc::new(fs.clone()), dir.path(), options()).unwrap();
+    let topic = create(&store, "orders", &[]);
+    let busy = store.partition(&topic.id, 0).unwrap();
+    let calm = store.partition(&topic.id, 1).unwrap();
+    append(&store, &busy, &[&[7; 100_000]], 1000).await;
+    let large = vec![8u8; 100_000];
+
+    fs.hold_segments();
+    let begin = |partition: &ottla_storage::Partition, value: &[u8]| {
+        let (bytes, headers) = batch(&[value], 1000);
+        partition.append(bytes, &headers, NOW).unwrap().commit
+    };
+    let slow = begin(&busy, &large);
+    for round in 0..3 {
+        let small = begin(&calm, b"small");
+        let kept = tokio::time::timeout(PATIENCE, store.durable(small)).await;
+        kept.expect("it waits for nobody").unwrap();
+        let change = store.commit(vec![put("k")]).unwrap();
+        let kept = tokio::time::timeout(PATIENCE, store.durable(change)).await;
+        kept.expect("it waits for nobody").unwrap();
+        assert_eq!(calm.high_watermark(), round + 1);
+    }
+    // What comes after it in its partition, and what changes the catalogue, waits for it; and so does a change behind such.
+    let behind = begin(&busy, b"behind");
+    let other = NewTopic {
+        id: TopicId::from_u128(77),
+        name: "other".to_owned(),
+        partitions: 1,
+        configs: Default::default(),
+        created_ms: 1,
+    };
+    let created = store.create_topic(other).unwrap().unwrap().1;
+    let change = store.commit(vec![put("later")]).unwrap();
+    let (bytes, headers) = batch(&[b"both"], 1000);
+    let (_, both) = store
+        .commit_all(vec![
+            Op::Append {
+                partition: calm.clone(),
+                batches: bytes,
+                headers,
+                ctx: NOW,
+            },
+            Op::Meta(put("both")),
+        ])
+        .unwrap();
+    let waiting: Vec<_> = [slow, behind, created, change, both]
+        .map(|commit| tokio::spawn(store.durable(commit)))
+        .into();
+    // The way to the journal is not taken by any of them, or this would not be kept either.
+    assert_eq!(busy.high_watermark(), 1);
+    assert_eq!(calm.high_watermark(), 3);
+    assert!(waiting.iter().all(|w| !w.is_finished()));
+
+    fs.release_segments();
+    for one in waiting {
+        let kept = tokio::time::timeout(PATIENCE, one).await;
+        kept.expect("nothing holds it").unwrap().unwrap();
+    }
+    assert_eq!(busy.high_watermark(), 3);
+    drop((busy, calm));
+    store.close().unwrap();
+
+    let store = open(dir.path());
+    let values = |index| {
+        let partition = store.partition(&topic.id, index).unwrap();
+        let found = read_all(&partition, 1 << 20).into_iter();
+        found.map(|(_, value)| value).collect::<Vec<_>>()
+    };
+    assert_eq!(values(0), [vec![7; 100_000], large, b"behind".to_vec()]);
+    assert_eq!(values(1), [&b"small"[..], b"small", b"small", b"both"]);
+    for key in ["k", "later", "both"] {
+        let found = store.get(Tree::Groups, key.as_bytes()).unwrap();
+        assert_eq!(found.as_deref(), Some(&b"v"[..]), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_keeps_a_large_append_that_is_on_its_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let fs = ObservedFs::default();
+    let store = Store::open(Arc::new(fs.clone()), dir.path(), options()).unwrap();
+    let topic = create(&store, "orders", &[]);
+    let partition = store.partition(&topic.id, 0).unwrap();
+    append(&store, &partition, &[&[7; 100_000]], 1000).await;
+    fs.hold_segments();
+    let (bytes, headers) = batch(&[&[8; 100_000]], 1000);
+    let commit = partition.append(bytes, &headers, NOW).unwrap().commit;
+    let kept = tokio::spawn(store.durable(commit));
+    let closing = tokio::task::spawn_blocking(move || store.close());
+    fs.release_segments();
+    closing.await.unwrap().unwrap();
+    kept.await.unwrap().unwrap();
+    drop(partition);
+    let store = open(dir.path());
+    let partition = store.partition(&topic.id, 0).unwrap();
+    assert_eq!(partition.log_end_offset(), 2);
+}
