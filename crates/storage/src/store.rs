@@ -176,8 +176,10 @@ impl Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         self.stop();
-        // What no checkpoint has taken refers to what refers to it.
+        // What no checkpoint has taken refers to what refers to it, and so does what was not written.
         self.inner.core.dirty.lock().clear();
+        self.inner.core.large.give_up();
+        self.inner.core.queue.take();
     }
 }
 

@@ -373,6 +373,7 @@ impl Simulation {
             }
             89..91 => {
                 inner.collect_garbage();
+                self.settle();
                 "remove files"
             }
             91 => {
