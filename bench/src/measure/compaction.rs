@@ -22,18 +22,10 @@ use crate::target::Server;
 
 /// The topic.
 const COMPACTED: &str = "compacted";
-/// Bytes of a value.
-const SIZE: usize = 1024;
-/// Keys, written in turn.
-const KEYS: u64 = 10_000;
-/// Payload of a full run, megabytes.
-const MEGABYTES: u64 = 1000;
 /// As the setting. The last of them is not compacted.
 const SEGMENT_BYTES: u64 = 32 << 20;
-/// What a record takes at most, its place in a batch of few included.
-const RECORD_BYTES: u64 = SIZE as u64 + 128;
-/// What a compacted log has at most.
-const CLEAN_BYTES: u64 = KEYS * RECORD_BYTES + SEGMENT_BYTES;
+/// What a record takes beside its value at most, its place in a batch of few included.
+const OVERHEAD: u64 = 128;
 /// How long writing, and the pass, may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often the size is asked for: finer than what is measured.
@@ -46,7 +38,7 @@ const BROKER_RESOURCE: i8 = 4;
 /// work ten times a second meanwhile, not each 15 s.
 pub async fn run(scene: &Scene) -> Result<Vec<Sample>> {
     let server = Server::start(scene.target, &scene.programs).await?;
-    let log = UncleanLog::write(scene, &server.address).await?;
+    let log = UncleanLog::write(scene, &server.address, BYTES).await?;
     let meter = Meter::start(&server)?;
     let compacted = log.compact().await?;
     let (wall, cpu) = meter.stop()?;
@@ -56,15 +48,46 @@ pub async fn run(scene: &Scene) -> Result<Vec<Sample>> {
     ])
 }
 
+/// What a log is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Bytes of a value.
+    pub value: usize,
+    /// Written in turn.
+    pub keys: u64,
+    /// Values of a full run, megabytes.
+    pub megabytes: u64,
+}
+
+/// That of the measurement: a pass is bound by the bytes.
+const BYTES: Shape = Shape {
+    value: 1024,
+    keys: 10_000,
+    megabytes: 1000,
+};
+/// A pass is bound by looking at each record, and takes its time.
+pub const RECORDS: Shape = Shape {
+    value: 50,
+    keys: 10_000,
+    megabytes: 200,
+};
+
+impl Shape {
+    fn clean_bytes(self) -> u64 {
+        self.keys * (self.value as u64 + OVERHEAD) + SEGMENT_BYTES
+    }
+}
+
 /// A topic that has much to compact and is not compacted yet.
 pub struct UncleanLog {
     connection: Connection,
+    shape: Shape,
     bytes: u64,
 }
 
 impl UncleanLog {
     /// Makes it.
-    pub async fn write(scene: &Scene, address: &str) -> Result<UncleanLog> {
+    pub async fn write(scene: &Scene, address: &str, shape: Shape) -> Result<UncleanLog> {
         let settings = [
             ("cleanup.policy", "compact".to_owned()),
             ("segment.bytes", SEGMENT_BYTES.to_string()),
@@ -77,10 +100,13 @@ impl UncleanLog {
                 .with_value(Some(StrBytes::from_string(value)))
         });
         create_topic_with(address, COMPACTED, 1, settings.to_vec()).await?;
-        let count = scene.scaled(MEGABYTES * 1_000_000 / SIZE as u64);
-        pages::touch(&scene.programs.scratch, count * RECORD_BYTES)?;
+        let count = scene.scaled(shape.megabytes * 1_000_000 / shape.value as u64);
+        pages::touch(
+            &scene.programs.scratch,
+            count * (shape.value as u64 + OVERHEAD),
+        )?;
         let bootstrap = address.to_owned();
-        tokio::task::spawn_blocking(move || produce(&bootstrap, count)).await??;
+        tokio::task::spawn_blocking(move || produce(&bootstrap, shape, count)).await??;
         let mut connection = Connection::connect(address).await?;
         alter(
             &mut connection,
@@ -91,8 +117,15 @@ impl UncleanLog {
         )
         .await?;
         let bytes = size(&mut connection).await?;
-        ensure!(bytes > 2 * CLEAN_BYTES, "only {bytes} bytes were written");
-        Ok(UncleanLog { connection, bytes })
+        ensure!(
+            bytes > 2 * shape.clean_bytes(),
+            "only {bytes} bytes were written"
+        );
+        Ok(UncleanLog {
+            connection,
+            shape,
+            bytes,
+        })
     }
 
     /// Lets it be compacted; returns when it is, with the bytes that were looked at.
@@ -106,7 +139,7 @@ impl UncleanLog {
         )
         .await?;
         let started = Instant::now();
-        while size(&mut self.connection).await? > CLEAN_BYTES {
+        while size(&mut self.connection).await? > self.shape.clean_bytes() {
             ensure!(
                 started.elapsed() < PATIENCE,
                 "nothing was compacted in {PATIENCE:?}"
@@ -152,7 +185,7 @@ async fn size(connection: &mut Connection) -> Result<u64> {
         .partition_size as u64)
 }
 
-fn produce(address: &str, count: u64) -> Result<()> {
+fn produce(address: &str, shape: Shape, count: u64) -> Result<()> {
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
         .set("bootstrap.servers", address)
         .set("linger.ms", "5")
@@ -161,11 +194,11 @@ fn produce(address: &str, count: u64) -> Result<()> {
         .create()?;
     let payload = Payload::default();
     for number in 0..count {
-        let key = (number % KEYS).to_be_bytes();
+        let key = (number % shape.keys).to_be_bytes();
         let mut record = BaseRecord::to(COMPACTED)
             .partition(0)
             .key(&key)
-            .payload(payload.slice(number, SIZE));
+            .payload(payload.slice(number, shape.value));
         while let Err((error, back)) = producer.send(record) {
             let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
             ensure!(full, "a record was not taken: {error}");

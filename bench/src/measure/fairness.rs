@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::compaction::UncleanLog;
+use super::compaction::{self, UncleanLog};
 use super::raw::{self, PARTITIONS, each_connection};
 use super::small_requests::{heartbeat_error, heartbeat_frame};
 use super::{Sample, Scene, higher, lower, members};
@@ -247,7 +247,7 @@ impl Heavy {
         let work = match beside {
             Beside::Nobody => return Ok(Heavy::Nobody),
             Beside::Compaction => {
-                let log = UncleanLog::write(scene, address).await?;
+                let log = UncleanLog::write(scene, address, compaction::RECORDS).await?;
                 return Ok(Heavy::Compaction(log));
             }
             Beside::Producers => {
