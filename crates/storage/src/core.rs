@@ -122,6 +122,18 @@ impl Core {
     }
 }
 
+/// What is under way refers to its partition, and that to the core. With this of a store that goes, or was not opened, so does what no
+/// checkpoint has taken and what was not written.
+pub(crate) struct UnderWay(pub Arc<Core>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.dirty.lock().clear();
+        self.0.large.give_up();
+        self.0.queue.take();
+    }
+}
+
 /// What the background thread is asked for. It sleeps until then.
 #[derive(Default)]
 pub(crate) struct Signal {

@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::catalog::{Catalog, TopicRow};
 use crate::checkpoint::POSITION_KEY;
 use crate::config::StoreOptions;
-use crate::core::Core;
+use crate::core::{Core, UnderWay};
 use crate::datadir;
 use crate::error::OpenError;
 use crate::fs::Fs;
@@ -73,8 +73,10 @@ pub(crate) fn open(
     let mut lost: Option<JournalDamage> = None;
     let (inner, found) = loop {
         let core = Core::new(fs.clone(), dir.to_owned(), options.clone(), position);
+        let core = Arc::new(core);
         let inner = Inner {
-            core: Arc::new(core),
+            _under_way: UnderWay(core.clone()),
+            core,
             meta,
             overlay: Mutex::new(Overlay::default()),
             catalog: Catalog::default(),

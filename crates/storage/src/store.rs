@@ -14,7 +14,7 @@ use crate::catalog::{Catalog, Names};
 use crate::checkpoint::CheckpointError;
 use crate::compaction::{CompactionStats, Compactor};
 use crate::config::StoreOptions;
-use crate::core::Core;
+use crate::core::{Core, UnderWay};
 use crate::error::{AppendError, OpenError, StoreError};
 use crate::fs::Fs;
 use crate::journal::format::JournalOp;
@@ -129,6 +129,7 @@ impl Default for Tuning {
 /// Everything of a store; its threads share it.
 pub(crate) struct Inner {
     pub core: Arc<Core>,
+    pub _under_way: UnderWay,
     pub meta: Box<dyn MetaStore>,
     pub overlay: Mutex<Overlay>,
     pub catalog: Catalog,
@@ -176,10 +177,6 @@ impl Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         self.stop();
-        // What no checkpoint has taken refers to what refers to it, and so does what was not written.
-        self.inner.core.dirty.lock().clear();
-        self.inner.core.large.give_up();
-        self.inner.core.queue.take();
     }
 }
 
