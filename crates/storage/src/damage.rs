@@ -309,6 +309,29 @@ fn a_catalogue_that_lost_its_last_checkpoint_is_refused() {
 }
 
 #[test]
+fn an_index_that_a_power_cut_took_and_a_checkpoint_made_again_stays() {
+    let (fs, _) = filled(false);
+    let whole = fs.fork();
+    drop(open(&whole).unwrap());
+    // A power cut came when the segments had just been begun: of each one's files it left the name of the log alone.
+    fs.create_dir_all(Path::new(DIR)).unwrap();
+    for (log, _) in files(&whole, "log") {
+        fs.open(&log, crate::fs::OpenMode::Truncate).unwrap();
+    }
+    for dir in ["/data/topics", DIR] {
+        fs.sync_dir(Path::new(dir)).unwrap();
+    }
+    for seed in 0..20 {
+        let fs = fs.fork();
+        fs.reseed(seed);
+        drop(open(&fs).unwrap());
+        fs.crash();
+        let store = open(&fs).unwrap();
+        assert_eq!(store.check().unwrap().problems, [], "seed {seed}");
+    }
+}
+
+#[test]
 fn a_flipped_bit_in_the_properties_is_refused_or_harmless() {
     let (fs, expected) = filled(true);
     let path = Path::new("/data/meta.properties");

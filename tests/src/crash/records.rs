@@ -183,7 +183,13 @@ pub fn read_all(bootstrap: &str, topic: &str) -> Log {
         let Some(message) = consumer.poll(Duration::from_millis(200)) else {
             continue;
         };
-        let message = message.expect("the broker serves the log");
+        let message = match message {
+            Err(error @ KafkaError::MessageConsumption(RDKafkaErrorCode::InvalidMessage)) => {
+                Promise::Kept.hold(false, || format!("a record cannot be read: {error}"));
+                continue;
+            }
+            message => message.expect("the broker serves the log"),
+        };
         if message.offset() < ends[&message.partition()] {
             let record = parse(message.payload().expect("no tombstones here"));
             records.insert((message.partition(), message.offset()), record);

@@ -117,9 +117,11 @@ impl Capture {
                     continue;
                 }
                 let file = match p.file(s.id, kind) {
-                    // Somebody removed it: readers do without, and the rows stay right.
+                    // A power cut took its name, or somebody removed it: readers do without, and the rows stay right.
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                        p.core.fs.open(&p.path(s.id, kind), OpenMode::Truncate)?
+                        let made = p.core.fs.open(&p.path(s.id, kind), OpenMode::Truncate)?;
+                        self.note_unnamed(s.id);
+                        made
                     }
                     other => other?,
                 };
@@ -128,6 +130,14 @@ impl Capture {
             }
         }
         Ok(written)
+    }
+
+    /// Notes that a file of a segment was made whose name is not durable.
+    fn note_unnamed(&self, id: SegmentId) {
+        let mut log = self.partition.lock();
+        if let Some(segment) = log.segments.iter_mut().find(|s| s.id() == id) {
+            segment.unnamed = true;
+        }
     }
 
     /// The directories that files were made in whose names are not durable.
