@@ -1,22 +1,10 @@
-"""Copies a topic exactly once until it is killed (aiokafka): copy_aiokafka.py BOOTSTRAP JSON
-
-It prints what it does, a word a line, and reads a line before the next transaction: see tests/tests/copies_crash.rs. Whatever goes
-wrong ends it; its successor goes on.
-"""
+"""Copies a topic exactly once until it is killed (aiokafka): see copying.py."""
 
 import asyncio
-import json
-import os
-import sys
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-BOOTSTRAP = sys.argv[1]
-PLAN = json.loads(sys.argv[2])
-
-
-def say(word):
-    os.write(1, (word + "\n").encode())
+from copying import BOOTSTRAP, PLAN, end_by, may_go_on, say
 
 
 async def copy(producer, batches):
@@ -61,12 +49,11 @@ async def main():
             continue
         # Its sender may end by an error of a connection while others wait for it.
         await asyncio.wait_for(copy(producer, batches), 20)
-        if not sys.stdin.readline():
+        if not may_go_on():
             return
 
 
 try:
     asyncio.run(main())
 except Exception as error:
-    print(f"{PLAN['transactional_id']}: {error!r}", file=sys.stderr)
-    os._exit(3)
+    end_by(error)

@@ -1,21 +1,8 @@
-"""Copies a topic exactly once until it is killed (confluent-kafka): copy_confluent.py BOOTSTRAP JSON
-
-It prints what it does, a word a line, and reads a line before the next transaction: see tests/tests/copies_crash.rs. Whatever goes
-wrong ends it; its successor goes on.
-"""
-
-import json
-import os
-import sys
+"""Copies a topic exactly once until it is killed (confluent-kafka): see copying.py."""
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-BOOTSTRAP = sys.argv[1]
-PLAN = json.loads(sys.argv[2])
-
-
-def say(word):
-    os.write(1, (word + "\n").encode())
+from copying import BOOTSTRAP, PLAN, end_by, may_go_on, say
 
 
 def main():
@@ -73,12 +60,11 @@ def main():
         say("offsets")
         producer.commit_transaction(30)
         say("committed")
-        if not sys.stdin.readline():
+        if not may_go_on():
             return
 
 
 try:
     main()
 except Exception as error:
-    print(f"{PLAN['transactional_id']}: {error!r}", file=sys.stderr, flush=True)
-    os._exit(3)
+    end_by(error)

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use events::Events;
 use model::{Batch, Model, check_bytes};
 pub(crate) use model::{headers_of, read_bytes, read_on};
 use ottla_codec::ResponseError;
@@ -28,6 +29,7 @@ use crate::{
 };
 
 mod compaction;
+mod events;
 mod model;
 
 /// Remembers the base offset of every batch: what recovery must bring back exactly. Those with an even one are aborted transactions.
@@ -137,69 +139,6 @@ struct Simulation {
     kept_snapshot: Option<(PathBuf, Observed)>,
     pending: Option<compaction::Pending>,
     events: Events,
-}
-
-/// What happened in a run.
-#[derive(Default)]
-struct Events {
-    kills: u64,
-    cuts_of_openings: u64,
-    checkpoints: u64,
-    snapshots: u64,
-    /// Runs of segments that another took the place of.
-    replaced: u64,
-    /// Such that were deleted before that.
-    overtaken: u64,
-    /// Crashes by what they came into.
-    cut: BTreeMap<&'static str, u64>,
-    disk: crate::fs::sim::SimStats,
-}
-
-impl Events {
-    fn crashes(&self) -> u64 {
-        self.kills + self.disk.power_cuts
-    }
-
-    fn add(&mut self, other: Events) {
-        self.kills += other.kills;
-        self.cuts_of_openings += other.cuts_of_openings;
-        self.checkpoints += other.checkpoints;
-        self.snapshots += other.snapshots;
-        self.replaced += other.replaced;
-        self.overtaken += other.overtaken;
-        for (step, n) in other.cut {
-            *self.cut.entry(step).or_default() += n;
-        }
-        let (disk, more) = (&mut self.disk, other.disk);
-        disk.power_cuts += more.power_cuts;
-        disk.torn_writes += more.torn_writes;
-        disk.lost_writes += more.lost_writes;
-        disk.refused_writes += more.refused_writes;
-        disk.failed_syncs += more.failed_syncs;
-    }
-}
-
-impl std::fmt::Display for Events {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} crashes ({} killed processes, {} power cuts; {} while opening), {} torn and {} lost writes, \
-             {} writes to a full disk, {} failed syncs, {} checkpoints, {} snapshots, {} runs of segments replaced ({} deleted before); crashes by step: {:?}",
-            self.crashes(),
-            self.kills,
-            self.disk.power_cuts,
-            self.cuts_of_openings,
-            self.disk.torn_writes,
-            self.disk.lost_writes,
-            self.disk.refused_writes,
-            self.disk.failed_syncs,
-            self.checkpoints,
-            self.snapshots,
-            self.replaced,
-            self.overtaken,
-            self.cut,
-        )
-    }
 }
 
 fn counter_key(n: u8) -> Bytes {
