@@ -32,4 +32,4 @@ mod wire;
 pub use kafka_protocol::ResponseError;
 pub use kafka_protocol::messages;
 pub use kafka_protocol::protocol::StrBytes;
-pub use shape::{newer, places};
+pub use shape::{compose, newer, places};

@@ -188,6 +188,29 @@ pub(crate) fn put_uvarint(out: &mut impl bytes::BufMut, mut value: u32) {
     out.put_u8(value as u8);
 }
 
+/// Appends the length of a string, of which no more than fits may follow; `None` for null.
+pub(crate) fn put_string_len(out: &mut impl bytes::BufMut, flexible: bool, len: Option<usize>) {
+    match (flexible, len) {
+        (true, _) => put_compact_len(out, len),
+        (false, Some(len)) => out.put_i16(i16::try_from(len).unwrap_or(i16::MAX)),
+        (false, None) => out.put_i16(-1),
+    }
+}
+
+/// Appends the length of bytes or the count of an array; `None` for null.
+pub(crate) fn put_long_len(out: &mut impl bytes::BufMut, flexible: bool, len: Option<usize>) {
+    match (flexible, len) {
+        (true, _) => put_compact_len(out, len),
+        (false, Some(len)) => out.put_i32(i32::try_from(len).unwrap_or(i32::MAX)),
+        (false, None) => out.put_i32(-1),
+    }
+}
+
+fn put_compact_len(out: &mut impl bytes::BufMut, len: Option<usize>) {
+    let coded = len.map_or(0, |len| len.saturating_add(1));
+    put_uvarint(out, u32::try_from(coded).unwrap_or(u32::MAX));
+}
+
 /// Appends a zigzag varint of 64 bits; one of 32 bits looks the same.
 pub(crate) fn put_varlong(out: &mut impl bytes::BufMut, value: i64) {
     let mut raw = ((value << 1) ^ (value >> 63)) as u64;

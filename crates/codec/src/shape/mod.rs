@@ -68,6 +68,7 @@ mod acls;
 mod admin;
 mod answers;
 mod cluster;
+pub mod compose;
 mod groups;
 mod logs;
 mod members;

@@ -50,12 +50,10 @@ pub fn places(api: Api, version: i16, body: &[u8]) -> Option<Vec<Place>> {
 /// Appends the length of a string, of bytes or of an array as a request of `api` in `version` has it.
 pub fn put_length(api: Api, version: i16, holds: &Holds, len: usize, out: &mut impl BufMut) {
     let flexible = version >= shape(api).flexible_since;
-    let len = u32::try_from(len).unwrap_or(u32::MAX - 1);
     match holds {
         Holds::Number => {}
-        _ if flexible => wire::put_uvarint(out, len + 1),
-        Holds::Text(_) => out.put_u16(len as u16),
-        Holds::Bytes(_) | Holds::Array(_) => out.put_u32(len),
+        Holds::Text(_) => wire::put_string_len(out, flexible, Some(len)),
+        Holds::Bytes(_) | Holds::Array(_) => wire::put_long_len(out, flexible, Some(len)),
     }
 }
 

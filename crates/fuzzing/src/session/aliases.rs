@@ -7,6 +7,9 @@ use ottla_broker::simulated::Simulated;
 /// The session id of recorded fetches that go on with the last session of their connection.
 pub const FETCH_SESSION: i32 = 0x05e5_510d;
 
+/// What stands for the subscription that the last client was told to push metrics for.
+pub(super) const TELEMETRY_SUBSCRIPTION: i32 = 0x05e5_7e1e;
+
 /// What stands for the id of the topic `name`.
 pub fn topic_id(name: &str) -> [u8; 16] {
     let mut id = [0; 16];
@@ -34,6 +37,8 @@ pub(super) struct Aliases {
     members: Vec<String>,
     /// The last fetch session of each connection.
     fetch_sessions: HashMap<u8, i32>,
+    /// The last subscription of client metrics.
+    subscription: Option<i32>,
 }
 
 impl Aliases {
@@ -51,6 +56,11 @@ impl Aliases {
         self.fetch_sessions.insert(connection, session);
     }
 
+    /// A GetTelemetrySubscriptions was answered with this one.
+    pub fn subscribed(&mut self, subscription: i32) {
+        self.subscription = Some(subscription);
+    }
+
     /// The frame with what was given for what stands for it.
     pub fn resolve(&self, broker: &Simulated, connection: u8, frame: &mut [u8]) {
         for topic in broker.store().topics().iter() {
@@ -61,6 +71,10 @@ impl Aliases {
         }
         if let Some(session) = self.fetch_sessions.get(&connection) {
             replace(frame, &FETCH_SESSION.to_be_bytes(), &session.to_be_bytes());
+        }
+        if let Some(subscription) = self.subscription {
+            let alias = TELEMETRY_SUBSCRIPTION.to_be_bytes();
+            replace(frame, &alias, &subscription.to_be_bytes());
         }
     }
 }

@@ -5,7 +5,9 @@ use kafka_protocol::protocol::Request;
 use ottla_codec::answer::{self, AnswerError};
 use ottla_codec::api::{Api, ForRequest};
 use ottla_codec::header::RequestHeader;
-use ottla_codec::messages::{FetchRequest, JoinGroupRequest, ProduceRequest};
+use ottla_codec::messages::{
+    FetchRequest, GetTelemetrySubscriptionsRequest, JoinGroupRequest, ProduceRequest,
+};
 use ottla_codec::{produce, request};
 
 use super::acknowledged::Sent;
@@ -29,6 +31,7 @@ pub(super) struct Expected {
 pub(super) enum Told {
     Joined(String),
     FetchSession(i32),
+    Subscription(i32),
     /// Topic, partition and base offset of what was kept.
     Kept(Vec<(Vec<u8>, i32, i64)>),
     Nothing,
@@ -95,6 +98,10 @@ impl Expected {
             Api::Fetch => {
                 let answer = answer::decode::<FetchRequest>(version, body)?;
                 Told::FetchSession(answer.session_id)
+            }
+            Api::GetTelemetrySubscriptions => {
+                let answer = answer::decode::<GetTelemetrySubscriptionsRequest>(version, body)?;
+                Told::Subscription(answer.subscription_id)
             }
             Api::Produce => {
                 let answer = answer::decode::<ProduceRequest>(version, body)?;

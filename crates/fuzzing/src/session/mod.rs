@@ -3,12 +3,14 @@
 
 mod acknowledged;
 mod aliases;
+mod compose;
 pub mod disk;
 mod event;
 mod expected;
 pub mod mutate;
 mod play;
 mod record;
+mod vocabulary;
 
 pub use aliases::{FETCH_SESSION, member_id, topic_id};
 pub use event::{Event, decode, encode};

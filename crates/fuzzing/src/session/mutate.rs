@@ -12,7 +12,9 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
+use super::compose;
 use super::event::{Event, PATIENT, decode, encode};
+use super::vocabulary::{self, Vocabulary};
 
 /// A changed session, of at most `max_len` bytes.
 pub fn mutate(data: &[u8], max_len: usize, seed: u32) -> Vec<u8> {
@@ -63,6 +65,16 @@ fn change(events: &mut Vec<Event>, rng: &mut StdRng) {
     let at = rng.random_range(0..=events.len());
     match rng.random_range(0..100) {
         0..8 => events.insert(at, happening(rng)),
+        25..37 => {
+            let vocabulary = Vocabulary::of(events, rng);
+            let new = match rng.random_bool(0.8) {
+                true => compose::requests(&vocabulary, rng),
+                false => vec![compose::http(&vocabulary, rng)],
+            };
+            // Later on there is more to speak of.
+            let at = at.max(rng.random_range(0..=events.len()));
+            events.splice(at..at, new);
+        }
         8..14 if at < events.len() => {
             let len = rng.random_range(1..=8).min(events.len() - at);
             events.drain(at..at + len);
@@ -97,6 +109,7 @@ fn happening(rng: &mut StdRng) -> Event {
 
 /// Changes a request.
 fn request_of(events: &mut [Event], rng: &mut StdRng) {
+    let vocabulary = Vocabulary::of(events, rng);
     let mut requests: Vec<(&mut u8, &mut Vec<u8>)> = events
         .iter_mut()
         .filter_map(|event| match event {
@@ -108,16 +121,13 @@ fn request_of(events: &mut [Event], rng: &mut StdRng) {
         return;
     }
     let at = rng.random_range(0..requests.len());
-    // Words that others say, for fields of the same kind.
-    let other = rng.random_range(0..requests.len());
-    let lent: Vec<u8> = requests[other].1.clone();
     let (connection, frame) = &mut requests[at];
     match rng.random_range(0..20) {
         0 => **connection ^= *[1, 2, 4, PATIENT].choose(rng).unwrap_or(&1),
         1 => flip(frame, rng),
         2..4 => other_version(frame, rng),
         4..8 if !batches(frame).is_empty() => other_batch(frame, rng),
-        _ => other_field(frame, &lent, rng),
+        _ => other_field(frame, &vocabulary, rng),
     }
     if rng.random_bool(0.95) {
         put_right(frame);
@@ -138,14 +148,14 @@ fn flip(bytes: &mut Vec<u8>, rng: &mut StdRng) {
 }
 
 /// A request that can be read.
-struct Read {
-    api: Api,
-    header: RequestHeader,
+pub(super) struct Read {
+    pub api: Api,
+    pub header: RequestHeader,
     /// Where the body begins.
-    head: usize,
+    pub head: usize,
 }
 
-fn read(frame: &[u8]) -> Option<Read> {
+pub(super) fn read(frame: &[u8]) -> Option<Read> {
     let mut body = BytesMut::from(frame);
     let header = RequestHeader::decode_mut(&mut body).ok()?;
     let api = Api::from_key(header.api_key)?;
@@ -210,7 +220,7 @@ fn other_version(frame: &mut Vec<u8>, rng: &mut StdRng) {
     *frame = out;
 }
 
-fn other_field(frame: &mut Vec<u8>, lent: &[u8], rng: &mut StdRng) {
+fn other_field(frame: &mut Vec<u8>, vocabulary: &Vocabulary, rng: &mut StdRng) {
     let Some(Read { api, header, head }) = read(frame) else {
         return flip(frame, rng);
     };
@@ -221,9 +231,16 @@ fn other_field(frame: &mut Vec<u8>, lent: &[u8], rng: &mut StdRng) {
     };
     let body = &frame[head..];
     let value = match &place.holds {
-        Holds::Number => number(&body[place.whole.clone()], rng),
+        Holds::Number => {
+            let mut value = body[place.whole.clone()].to_vec();
+            match rng.random_bool(0.3) {
+                true => vocabulary.number(place.name, &mut value, rng),
+                false => value = number(&value, rng),
+            }
+            value
+        }
         Holds::Text(at) | Holds::Bytes(at) => {
-            let new = words(&body[*at..place.whole.end], &place.holds, lent, rng);
+            let new = words(&body[*at..place.whole.end], place, vocabulary, rng);
             let mut value = Vec::new();
             places::put_length(api, version, &place.holds, new.len(), &mut value);
             value.extend(new);
@@ -264,80 +281,30 @@ fn number(old: &[u8], rng: &mut StdRng) -> Vec<u8> {
     wide[8 - old.len()..].copy_from_slice(old);
     let now = i64::from_be_bytes(wide);
     let bits = 8 * old.len() as u32;
-    let most = i64::MAX >> (64 - bits);
-    let few = [
-        0,
-        1,
-        -1,
-        -2,
-        2,
-        3,
-        5,
-        100,
-        1 << 10,
-        1 << 20,
-        most,
-        -most - 1,
-    ];
+    let mut value = vec![0; old.len()];
     let new = match rng.random_range(0..4) {
         0 => now.wrapping_add(rng.random_range(-2..=2)),
         1 => now ^ (1 << rng.random_range(0..bits)),
-        _ => *few.choose(rng).unwrap_or(&0),
+        _ => *vocabulary::NUMBERS.choose(rng).unwrap_or(&0),
     };
-    new.to_be_bytes()[8 - old.len()..].to_vec()
+    vocabulary::put_number(new, &mut value);
+    value
 }
 
 /// Another text, or other bytes: often those of another request.
-fn words(old: &[u8], holds: &Holds, lent: &[u8], rng: &mut StdRng) -> Vec<u8> {
-    const SAID: &[&str] = &[
-        "",
-        "a",
-        "0",
-        "-1",
-        "9223372036854775807",
-        "compact",
-        "delete",
-        "__consumer_offsets",
-        "cleanup.policy",
-        "segment.bytes",
-        "retention.ms",
-        "1048576",
-        "!nack",
-        "!nack reason=why",
-        "true",
-        "range",
-        "consumer",
-        "min.compaction.lag.ms",
-        "max.message.bytes",
-        "dlq.mode",
-        "compression.type",
-        "gzip",
-    ];
-    match rng.random_range(0..8) {
-        0 => {
+fn words(old: &[u8], place: &Place, vocabulary: &Vocabulary, rng: &mut StdRng) -> Vec<u8> {
+    match (rng.random_range(0..8), &place.holds) {
+        (0, _) => {
             let mut new = old.to_vec();
             flip(&mut new, rng);
             new
         }
-        1..3 => SAID.choose(rng).unwrap_or(&"").as_bytes().to_vec(),
-        3 if old.len() < 4096 => old.repeat(2),
-        _ => {
-            let Some(Read { api, header, head }) = read(lent) else {
-                return old.to_vec();
-            };
-            let body = &lent[head..];
-            let found = places::places(api, header.version, body).unwrap_or_default();
-            let same: Vec<&[u8]> = found
-                .iter()
-                .filter_map(|place| match (&place.holds, holds) {
-                    (Holds::Text(at), Holds::Text(_)) | (Holds::Bytes(at), Holds::Bytes(_)) => {
-                        Some(&body[*at..place.whole.end])
-                    }
-                    _ => None,
-                })
-                .collect();
-            same.choose(rng).map_or(old.to_vec(), |s| s.to_vec())
-        }
+        (1, _) if old.len() < 4096 => old.repeat(2),
+        (_, Holds::Text(_)) => vocabulary.text(place.name, rng),
+        (2..4, _) if place.name == "records" => compose::batch(rng).to_vec(),
+        _ => vocabulary
+            .bytes(place.name, rng)
+            .unwrap_or_else(|| old.to_vec()),
     }
 }
 

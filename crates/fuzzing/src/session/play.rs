@@ -185,6 +185,7 @@ impl Player {
         match told {
             Told::Joined(member_id) => self.aliases.joined(&member_id),
             Told::FetchSession(session) => self.aliases.fetched(connection, session),
+            Told::Subscription(subscription) => self.aliases.subscribed(subscription),
             Told::Kept(kept) => {
                 self.acknowledged.note(&expected.sent, &kept);
                 self.played.acknowledged += kept.len();
