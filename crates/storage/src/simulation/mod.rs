@@ -256,6 +256,8 @@ impl Simulation {
                 break;
             }
             let step = self.step();
+            // Any of them may have let the writer go on, and with it be refused for want of room.
+            self.settle();
             if self.fs.has_crashed() {
                 *self.events.cut.entry(step).or_default() += 1;
             }
