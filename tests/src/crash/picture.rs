@@ -1,4 +1,4 @@
-//! All that a broker serves: committed records of all topics, where logs begin and end, positions of groups, the cluster's id. To be held
+//! All that a broker serves: records of all topics, where logs begin and end, positions of groups, the cluster's id. To be held
 //! against what another life of it served.
 
 use std::collections::BTreeMap;
@@ -40,8 +40,12 @@ async fn connect(bootstrap: &str) -> Result<Client, ClientError> {
     Client::connect(&[bootstrap.to_owned()], options).await
 }
 
-/// Reads everything. Where a partition cannot be read goes by `known`, what it held before.
-pub(super) async fn take(bootstrap: &str, known: &Picture) -> Result<Picture, ClientError> {
+/// Reads everything that is shown at this isolation. Where a partition cannot be read goes by `known`, what it held before.
+pub(super) async fn take(
+    bootstrap: &str,
+    known: &Picture,
+    isolation: Isolation,
+) -> Result<Picture, ClientError> {
     let mut client = connect(bootstrap).await?;
     let metadata = client.metadata(Topics::All, false).await?;
     let mut picture = Picture {
@@ -51,7 +55,8 @@ pub(super) async fn take(bootstrap: &str, known: &Picture) -> Result<Picture, Cl
     for topic in &metadata.topics {
         for partition in &topic.partitions {
             let place = (topic.name.clone(), partition.index);
-            let mut found = read(&mut client, &place, known.partitions.get(&place)).await;
+            let mut found =
+                read(&mut client, &place, known.partitions.get(&place), isolation).await;
             found.topic_id = topic.id.to_string();
             picture.partitions.insert(place, found);
         }
@@ -65,7 +70,12 @@ pub(super) async fn take(bootstrap: &str, known: &Picture) -> Result<Picture, Cl
     Ok(picture)
 }
 
-async fn read(client: &mut Client, place: &(String, i32), known: Option<&Partition>) -> Partition {
+async fn read(
+    client: &mut Client,
+    place: &(String, i32),
+    known: Option<&Partition>,
+    isolation: Isolation,
+) -> Partition {
     let mut found = Partition::default();
     let places = std::slice::from_ref(place);
     let mut ends = [0; 2];
@@ -90,7 +100,7 @@ async fn read(client: &mut Client, place: &(String, i32), known: Option<&Partiti
     [found.start, found.end] = ends;
     let own = client.connect_again().await.expect("the broker answers");
     let options = ConsumerOptions {
-        isolation: Isolation::ReadCommitted,
+        isolation,
         // One batch at a time: an error is that of one batch.
         partition_max_bytes: 1,
         ..ConsumerOptions::default()

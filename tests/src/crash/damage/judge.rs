@@ -182,7 +182,27 @@ fn told_as_lost(said: &str) -> Vec<((String, i32), i64, i64)> {
         .collect()
 }
 
-/// Holds a journal that was cut on demand against what was served before: what is served is a beginning of it, and what is gone is told.
+/// Holds what readers of committed records see after a cut against what they saw before: nothing else. A transaction whose end is given up
+/// is open, or aborted: its records are not shown any more.
+pub(super) fn judge_shown(what: &str, before: &Picture, after: &Picture) -> String {
+    let mut shown = 0;
+    for (place, was) in &before.partitions {
+        let is = after.partitions.get(place);
+        let Some(is) = is.filter(|is| is.topic_id == was.topic_id) else {
+            continue;
+        };
+        for (offset, record) in is.records.range(was.start..) {
+            let same = was.records.get(offset) == Some(record);
+            Promise::Atomic.hold(same, || {
+                format!("{what}: {place:?} shows {record:?} at {offset}")
+            });
+            shown += 1;
+        }
+    }
+    format!("{shown} are shown")
+}
+
+/// Holds a journal that was cut on demand against all records that were there before: what is there is a beginning, and what is gone is told.
 pub(super) fn judge_cut(what: &str, before: &Picture, after: &Picture, said: &str) -> String {
     let mut gone = 0;
     for (place, was) in &before.partitions {

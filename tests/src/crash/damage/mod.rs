@@ -7,12 +7,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use ottla_client::admin::NewTopic;
+use ottla_client::consumer::Isolation;
 use ottla_client::{Client, ClientOptions};
 use rand::{Rng, rngs::StdRng};
 use serde_json::json;
 
 use self::harm::{Damage, FileKind, choose, copy, harm};
-use self::judge::{Outcome, judge, judge_cut};
+use self::judge::{Outcome, judge, judge_cut, judge_shown};
 use super::dead_letters;
 use super::kinds::{Episode, SETTINGS};
 use super::picture::{self, Picture};
@@ -68,8 +69,18 @@ fn copied(from: &Path, more: &[&str]) -> Broker {
     broker
 }
 
+/// What readers of committed records see.
 fn look(broker: &Broker, known: &Picture) -> Result<Picture, String> {
-    let taken = runtime().block_on(picture::take(&broker.bootstrap(), known));
+    look_at(broker, known, Isolation::ReadCommitted)
+}
+
+/// Records of open and aborted transactions as well.
+fn look_at_all(broker: &Broker, known: &Picture) -> Picture {
+    look_at(broker, known, Isolation::ReadUncommitted).expect("the broker answers")
+}
+
+fn look_at(broker: &Broker, known: &Picture, isolation: Isolation) -> Result<Picture, String> {
+    let taken = runtime().block_on(picture::take(&broker.bootstrap(), known, isolation));
     let mut taken = taken.map_err(|e| e.to_string())?;
     taken.partitions.retain(|(topic, _), _| topic != FENCE);
     Ok(taken)
@@ -78,7 +89,10 @@ fn look(broker: &Broker, known: &Picture) -> Result<Picture, String> {
 /// What is damaged again and again.
 struct Sound {
     broker: Broker,
+    /// Committed records.
     picture: Picture,
+    /// All records.
+    all: Picture,
     /// What the snapshot has.
     saved: Picture,
     summary: Summary,
@@ -108,6 +122,7 @@ fn work(random: &mut StdRng) -> Sound {
     workload.get_somewhere();
     summary.add(&workload.finish());
     let picture = look(&broker, &nothing).expect("the broker answers");
+    let all = look_at_all(&broker, &nothing);
     fence(&broker);
     // A journal that is full, or one that a stop has emptied.
     match random.random_ratio(3, 4) {
@@ -117,6 +132,7 @@ fn work(random: &mut StdRng) -> Sound {
     Sound {
         broker,
         picture,
+        all,
         saved,
         summary,
     }
@@ -230,8 +246,10 @@ fn one(sound: &Sound, random: &mut StdRng) {
         let mut cut = copied(&data, &[CUT]);
         cut.restart();
         let left = look(&cut, &sound.picture).expect("the broker answers");
-        let then = judge_cut(&what, &sound.picture, &left, &cut.log());
-        verdict = format!("{verdict}; {then}");
+        let shown = judge_shown(&what, &sound.picture, &left);
+        let left = look_at_all(&cut, &sound.all);
+        let then = judge_cut(&what, &sound.all, &left, &cut.log());
+        verdict = format!("{verdict}; {then}, {shown}");
     }
     if kind == FileKind::Snapshot {
         verdict = format!("{verdict}; {}", restore(&data, &what, &sound.saved));
