@@ -5,18 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Disk, Inode, Node, Pending, SimFs, write_into};
+use super::{Disk, Inode, Node, Pending, Rename, SimFs, write_into};
 use crate::fs::{DirEntry, File, Fs, LockError, OpenMode};
 use crate::meta::{MetaStore, SimMeta};
-
-/// Where `path` is after `from` was renamed to `to`; `None` if it is not below it.
-fn renamed(path: &Path, from: &Path, to: &Path) -> Option<PathBuf> {
-    let rest = path.strip_prefix(from).ok()?;
-    Some(match rest.as_os_str().is_empty() {
-        true => to.to_owned(),
-        false => to.join(rest),
-    })
-}
 
 struct SimFile {
     fs: SimFs,
@@ -151,6 +142,7 @@ impl Fs for SimFs {
         let generation = disk.generation;
         disk.sync_tick(generation)?;
         let disk = &mut *disk;
+        disk.settle_renames(|dir| dir == path);
         let child = |p: &Path| p.parent() == Some(path);
         let removed: Vec<PathBuf> = disk
             .durable_names
@@ -204,33 +196,13 @@ impl Fs for SimFs {
         if !disk.names.contains_key(from) {
             return Err(gone());
         }
-        for names in [&mut disk.names, &mut disk.durable_names] {
-            let moved: Vec<PathBuf> = names
-                .keys()
-                .filter(|p| p.starts_with(from))
-                .cloned()
-                .collect();
-            for path in moved {
-                if let (Some(node), Some(target)) = (names.remove(&path), renamed(&path, from, to))
-                {
-                    names.insert(target, node);
-                }
-            }
-        }
-        for meta in [&mut disk.meta, &mut disk.durable_meta] {
-            *meta = std::mem::take(meta)
-                .into_iter()
-                .map(|((dir, tree, key), value)| {
-                    let dir = renamed(&dir, from, to).unwrap_or(dir);
-                    ((dir, tree, key), value)
-                })
-                .collect();
-        }
-        for (dir, _) in &mut disk.pending_meta {
-            if let Some(target) = renamed(dir, from, to) {
-                *dir = target;
-            }
-        }
+        let replaced = disk.durable_names.get(to).copied();
+        disk.renames.push(Rename {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            replaced,
+        });
+        disk.move_names(from, to);
         if let Some(node) = disk.names.get(to) {
             disk.durable_names.insert(to.to_owned(), *node);
         }
@@ -276,6 +248,7 @@ impl Fs for SimFs {
         let generation = disk.generation;
         disk.sync_tick(generation)?;
         let disk = &mut *disk;
+        disk.settle_renames(|dir| dir.starts_with(path));
         disk.durable_names
             .retain(|p, _| !p.starts_with(path) || disk.names.contains_key(p));
         for (p, node) in disk.names.iter().filter(|(p, _)| p.starts_with(path)) {

@@ -1,7 +1,7 @@
 //! A file system in memory that loses what was not synced, tears writes at sectors, fills up, fails syncs and crashes at a chosen call.
 //!
 //! After a crash each write that was not synced is there, absent, or torn at 512 bytes, independently of the others;
-//! names that were not synced are there or not; the key-value store keeps any part of what it was given since its last sync.
+//! names that were not synced are there or not, and the last renames before no sync of their directory never happened; the key-value store keeps any part of what it was given since its last sync.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -64,6 +64,14 @@ enum Pending {
     SetLen(u64),
 }
 
+#[derive(Clone)]
+struct Rename {
+    from: PathBuf,
+    to: PathBuf,
+    /// What had the name.
+    replaced: Option<Node>,
+}
+
 /// The directory of the store, tree and key.
 type RowKey = (PathBuf, TreeId, Vec<u8>);
 type MetaMap = BTreeMap<RowKey, Vec<u8>>;
@@ -74,6 +82,8 @@ struct Disk {
     generation: u64,
     names: BTreeMap<PathBuf, Node>,
     durable_names: BTreeMap<PathBuf, Node>,
+    /// Renames that no sync of a directory has made durable, oldest first.
+    renames: Vec<Rename>,
     inodes: HashMap<u64, Inode>,
     next_inode: u64,
     meta: MetaMap,
@@ -104,6 +114,15 @@ impl SplitMix {
     fn coin(&mut self) -> bool {
         self.next() & 1 == 0
     }
+}
+
+/// Where `path` is after `from` was renamed to `to`; `None` if it is not below it.
+fn renamed(path: &Path, from: &Path, to: &Path) -> Option<PathBuf> {
+    let rest = path.strip_prefix(from).ok()?;
+    Some(match rest.as_os_str().is_empty() {
+        true => to.to_owned(),
+        false => to.join(rest),
+    })
 }
 
 fn write_into(data: &mut Vec<u8>, position: u64, bytes: &[u8]) {
@@ -198,6 +217,56 @@ impl Disk {
         Ok(())
     }
 
+    /// Gives what is at or below `from`, files and rows, the path `to`.
+    fn move_names(&mut self, from: &Path, to: &Path) {
+        for names in [&mut self.names, &mut self.durable_names] {
+            let moved: Vec<PathBuf> = names
+                .keys()
+                .filter(|p| p.starts_with(from))
+                .cloned()
+                .collect();
+            for path in moved {
+                if let (Some(node), Some(target)) = (names.remove(&path), renamed(&path, from, to))
+                {
+                    names.insert(target, node);
+                }
+            }
+        }
+        for meta in [&mut self.meta, &mut self.durable_meta] {
+            *meta = std::mem::take(meta)
+                .into_iter()
+                .map(|((dir, tree, key), value)| {
+                    let dir = renamed(&dir, from, to).unwrap_or(dir);
+                    ((dir, tree, key), value)
+                })
+                .collect();
+        }
+        for (dir, _) in &mut self.pending_meta {
+            if let Some(target) = renamed(dir, from, to) {
+                *dir = target;
+            }
+        }
+    }
+
+    /// The names in a directory are durable, so are renames into it and out of it.
+    fn settle_renames(&mut self, is_synced: impl Fn(&Path) -> bool) {
+        let in_synced = |path: &Path| path.parent().is_some_and(&is_synced);
+        self.renames
+            .retain(|r| !in_synced(&r.from) && !in_synced(&r.to));
+    }
+
+    /// Takes back the last renames, from one by chance on.
+    fn lose_renames(&mut self) {
+        let kept = self.rng.next() as usize % (self.renames.len() + 1);
+        for lost in self.renames.drain(..).skip(kept).rev().collect::<Vec<_>>() {
+            self.move_names(&lost.to, &lost.from);
+            if let Some(node) = lost.replaced {
+                self.names.insert(lost.to.clone(), node);
+                self.durable_names.insert(lost.to, node);
+            }
+        }
+    }
+
     fn sync_tick(&mut self, generation: u64) -> io::Result<()> {
         Disk::changed(self.tick(generation)?)?;
         if std::mem::take(&mut self.fail_next_sync) {
@@ -216,6 +285,7 @@ impl SimFs {
             generation: 0,
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
+            renames: Vec::new(),
             inodes: HashMap::new(),
             next_inode: 1,
             meta: BTreeMap::new(),
@@ -255,6 +325,7 @@ impl SimFs {
     pub fn crash(&self) {
         let mut disk = self.disk.lock();
         let disk = &mut *disk;
+        disk.lose_renames();
         let names = std::mem::take(&mut disk.names);
         for (path, node) in &names {
             if disk.durable_names.get(path) != Some(node) && disk.rng.coin() {
