@@ -1,3 +1,5 @@
 #![no_main]
 
+use ottla_fuzz as _;
+
 libfuzzer_sys::fuzz_target!(|data: &[u8]| ottla_fuzzing::text::dead_letter(data));

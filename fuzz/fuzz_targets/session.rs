@@ -1,6 +1,7 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_crossover, fuzz_mutator, fuzz_target};
+use ottla_fuzz as _;
 use ottla_fuzzing::session::{self, mutate};
 
 fuzz_target!(|data: &[u8]| session::target(data));
