@@ -191,6 +191,20 @@ pub(crate) fn read_properties(fs: &dyn Fs, dir: &Path, path: &Path) -> Result<St
         .filter(|l| !l.starts_with('#'))
         .filter_map(|l| l.split_once('='))
         .collect();
+    // First: what is damaged says nothing of whose it is, nor of its format.
+    if let Some(told) = properties.get(CRC) {
+        let behind = text.split_once(&format!("{CRC}={told}\n"));
+        let found = crc32c::crc32c(behind.map_or("", |(_, rest)| rest).as_bytes());
+        if u32::from_str_radix(told.trim(), 16) != Ok(found) {
+            return Err(OpenError::Damaged {
+                path: dir.to_owned(),
+                reason: format!(
+                    "{PROPERTIES} does not fit its checksum: bring it back from a copy; or, if ottla.format and cluster.id in it are \
+                     right, remove its line {CRC}"
+                ),
+            });
+        }
+    }
     let Some(format) = properties.get("ottla.format") else {
         let reason = if properties.contains_key("broker.id") || properties.contains_key("node.id") {
             "it is a data directory of Apache Kafka".to_owned()
@@ -209,19 +223,6 @@ pub(crate) fn read_properties(fs: &dyn Fs, dir: &Path, path: &Path) -> Result<St
             found,
             supported: FORMAT,
         });
-    }
-    if let Some(told) = properties.get(CRC) {
-        let behind = text.split_once(&format!("{CRC}={told}\n"));
-        let found = crc32c::crc32c(behind.map_or("", |(_, rest)| rest).as_bytes());
-        if u32::from_str_radix(told.trim(), 16) != Ok(found) {
-            return Err(OpenError::Damaged {
-                path: dir.to_owned(),
-                reason: format!(
-                    "{PROPERTIES} does not fit its checksum: bring it back from a copy; or, if ottla.format and cluster.id in it are \
-                     right, remove its line {CRC}"
-                ),
-            });
-        }
     }
     properties
         .get("cluster.id")
@@ -261,5 +262,37 @@ mod tests {
             ]),
             "FPucA9l-AQIDBAUGBwgJCg"
         );
+    }
+
+    #[test]
+    fn any_flipped_bit_of_the_properties_is_harmless_or_named_with_its_file() {
+        use crate::fs::sim::SimFs;
+        let (dir, path) = (Path::new("/data"), Path::new("/data/meta.properties"));
+        let id = base64url(&[7; 16]);
+        let written = || {
+            let fs = SimFs::new(1);
+            fs.create_dir_all(dir).expect("an empty disk");
+            write_properties(&fs, path, &id).expect("an empty disk");
+            fs
+        };
+        let mut refused = 0;
+        let mut bytes = vec![0; 200];
+        let file = written().open(path, OpenMode::Read).expect("it is there");
+        let len = file.read_at(0, &mut bytes).expect("it can be read");
+        for bit in 0..8 * len {
+            let fs = written();
+            let file = fs.open(path, OpenMode::Write).expect("it is there");
+            let flipped = [bytes[bit / 8] ^ 1 << (bit % 8)];
+            file.write_at(bit as u64 / 8, &[&flipped])
+                .expect("there is room");
+            match read_properties(&fs, dir, path) {
+                Ok(found) => assert_eq!(found, id, "bit {bit}"),
+                Err(e) => {
+                    refused += 1;
+                    assert!(e.to_string().contains(PROPERTIES), "bit {bit}: {e}");
+                }
+            }
+        }
+        assert!(refused > 400, "{refused}");
     }
 }
