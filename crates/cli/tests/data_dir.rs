@@ -54,9 +54,18 @@ fn a_newer_format_is_refused_by_name_and_left_as_it_is() {
     Served::start(dir.path()).stop();
     let properties = dir.path().join("meta.properties");
     let ours = fs::read_to_string(&properties).unwrap();
-    let newer = ours.replace("ottla.format=1", "ottla.format=2");
-    assert_ne!(ours, newer);
-    fs::write(&properties, &newer).unwrap();
+    let changed = ours.replace("ottla.format=1", "ottla.format=2");
+    assert_ne!(ours, changed);
+    // With the checksum of another text it is damage that says 2.
+    fs::write(&properties, &changed).unwrap();
+    let told = refused(dir.path(), NONE);
+    assert!(
+        told.contains("meta.properties does not fit its checksum"),
+        "{told}"
+    );
+    let (checksum, newer) = changed.split_once('\n').unwrap();
+    assert!(checksum.starts_with("crc32c="), "{checksum}");
+    fs::write(&properties, newer).unwrap();
     let told = refused(dir.path(), NONE);
     assert!(told.contains("format 2"), "{told}");
     assert!(told.contains("use a newer ottla"), "{told}");
