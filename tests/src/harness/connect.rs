@@ -135,16 +135,10 @@ impl Worker {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// SIGKILL.
+    /// SIGKILL, which ends a worker at rest as well as any. After SIGTERM it may wait for ever: Connect's shutdown hook and
+    /// that of Jetty (`RestServer`, `setStopAtShutdown`) take down one server at the same time.
     pub fn kill(&mut self) {
         self.running.take().expect("the worker is running").kill();
-    }
-
-    /// SIGTERM, and waits for the end.
-    pub fn terminate(&mut self) {
-        self.process().signal("TERM");
-        self.await_end();
-        self.running = None;
     }
 
     /// Nothing of it goes on until [`Worker::thaw`].

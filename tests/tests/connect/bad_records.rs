@@ -81,5 +81,4 @@ fn bad_records_go_to_the_dead_letter_queue_of_the_sink() {
         trace.contains("Tolerance exceeded in error handler"),
         "{trace}"
     );
-    worker.terminate();
 }

@@ -142,7 +142,4 @@ fn a_file_gets_through_once_whoever_dies() {
             .then_some(())
             .ok_or(left.to_string())
     });
-    for worker in &mut workers {
-        worker.terminate();
-    }
 }

@@ -150,10 +150,9 @@ fn connectors_go_on_where_they_are_told_to() {
     worker
         .ask("DELETE", "/connectors/source/offsets", None)
         .success();
-    worker.terminate();
+    worker.kill();
     worker.restart();
     worker.await_ready();
     worker.await_state("source", "STOPPED", 0);
     assert_eq!(offsets(&worker, "source"), json!({"offsets": []}));
-    worker.terminate();
 }

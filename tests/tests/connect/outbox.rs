@@ -150,5 +150,4 @@ fn events_of_an_outbox_arrive_once_and_in_order_whoever_dies() {
         }
     }
     worker.ask("DELETE", "/connectors/outbox", None).success();
-    worker.terminate();
 }

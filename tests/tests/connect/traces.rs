@@ -131,7 +131,7 @@ async fn live(target: Target, files: &std::path::Path, group: &str) -> (Traces, 
         worker.await_state(name, "STOPPED", 0);
         worker.ask("DELETE", &path, None).success();
     }
-    worker.terminate();
+    worker.kill();
     let internal = ["configs", "offsets", "status"].map(|name| format!("{group}-{name}"));
     let traces = Traces {
         topics: topics(&bootstrap).await,
