@@ -405,12 +405,18 @@ pub async fn group_configs(both: &mut Both) -> anyhow::Result<()> {
             describe(GROUP, &group, Some(shown))
         })
         .await;
+        let v = both.latest::<ListConfigResourcesRequest>();
+        both.eventually::<ListConfigResourcesRequest>(step, v, |_| {
+            ListConfigResourcesRequest::default().with_resource_types(vec![GROUP])
+        })
+        .await;
     }
     Ok(())
 }
 
+/// Other scenarios set and remove such configurations meanwhile, and Kafka shows a change a moment later: so until both agree.
 pub async fn resources(both: &mut Both) -> anyhow::Result<()> {
-    both.call::<ListConfigResourcesRequest>("client metrics", 0, |_| {
+    both.eventually::<ListConfigResourcesRequest>("client metrics", 0, |_| {
         ListConfigResourcesRequest::default()
     })
     .await;
@@ -422,7 +428,7 @@ pub async fn resources(both: &mut Both) -> anyhow::Result<()> {
             vec![GROUP],
             vec![77],
         ] {
-            both.call::<ListConfigResourcesRequest>("one kind", v, |_| {
+            both.eventually::<ListConfigResourcesRequest>("one kind", v, |_| {
                 ListConfigResourcesRequest::default().with_resource_types(kinds.clone())
             })
             .await;
