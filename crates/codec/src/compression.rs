@@ -28,6 +28,17 @@ pub enum Compression {
     Zstd = 4,
 }
 
+impl Compression {
+    /// All codecs, by their numbers.
+    pub const ALL: [Compression; 5] = [
+        Compression::None,
+        Compression::Gzip,
+        Compression::Snappy,
+        Compression::Lz4,
+        Compression::Zstd,
+    ];
+}
+
 /// Why a block cannot be decompressed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompressionError {
@@ -198,21 +209,13 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Compression; 5] = [
-        Compression::None,
-        Compression::Gzip,
-        Compression::Snappy,
-        Compression::Lz4,
-        Compression::Zstd,
-    ];
-
     proptest! {
         #[test]
         fn every_codec_reads_what_it_wrote_within_the_bound(
             seed in prop::collection::vec(any::<u8>(), 0..300), repeat in 1usize..500,
         ) {
             let input = seed.repeat(repeat);
-            for codec in ALL {
+            for codec in Compression::ALL {
                 let compressed = compress(codec, &input);
                 prop_assert_eq!(decompress(codec, &compressed, input.len()), Ok(input.clone()));
                 if !input.is_empty() {
@@ -226,7 +229,7 @@ mod tests {
         fn arbitrary_bytes_never_panic_and_never_pass_the_bound(
             input in prop::collection::vec(any::<u8>(), 0..300), framed: bool, limit in 0usize..2000,
         ) {
-            for codec in ALL {
+            for codec in Compression::ALL {
                 let mut bytes = if framed { compress(codec, &[7; 100]) } else { Vec::new() };
                 bytes.truncate(12);
                 bytes.extend_from_slice(&input);
@@ -239,7 +242,7 @@ mod tests {
         #[test]
         fn one_flipped_bit_never_panics(at in 0usize..2000, bit in 0u8..8) {
             let input: Vec<u8> = (0..3000_u32).flat_map(|i| (i * i).to_le_bytes()).collect();
-            for codec in ALL {
+            for codec in Compression::ALL {
                 let mut bytes = compress(codec, &input);
                 let at = at % bytes.len();
                 bytes[at] ^= 1 << bit;
@@ -251,7 +254,7 @@ mod tests {
     #[test]
     fn a_block_cut_short_is_malformed() {
         let input: Vec<u8> = (0..5000_u32).flat_map(u32::to_le_bytes).collect();
-        for codec in ALL.into_iter().skip(1) {
+        for codec in Compression::ALL.into_iter().skip(1) {
             let whole = compress(codec, &input);
             // An LZ4 frame ends with a mark of four bytes, which Java's reader insists on.
             for len in [
@@ -274,7 +277,7 @@ mod tests {
     #[test]
     fn a_bomb_stops_at_the_bound() {
         let bomb = vec![0; 64 << 20];
-        for codec in ALL.into_iter().skip(1) {
+        for codec in Compression::ALL.into_iter().skip(1) {
             let small = compress(codec, &bomb);
             let limit = 1 << 20;
             assert_eq!(

@@ -114,13 +114,7 @@ mod tests {
     }
 
     fn codec() -> impl Strategy<Value = Compression> {
-        prop::sample::select(vec![
-            Compression::None,
-            Compression::Gzip,
-            Compression::Snappy,
-            Compression::Lz4,
-            Compression::Zstd,
-        ])
+        prop::sample::select(Compression::ALL.to_vec())
     }
 
     proptest! {

@@ -108,14 +108,6 @@ mod tests {
     use super::super::{compress, decompress};
     use super::*;
 
-    const ALL: [Compression; 5] = [
-        Compression::None,
-        Compression::Gzip,
-        Compression::Snappy,
-        Compression::Lz4,
-        Compression::Zstd,
-    ];
-
     /// What comes in steps of a window of `size` bytes, and the size of the window in the end.
     fn in_steps(
         codec: Compression,
@@ -141,7 +133,7 @@ mod tests {
             spoilt: Option<(usize, u8)>, less in 0usize..2,
         ) {
             let input = seed.repeat(repeat);
-            for codec in ALL {
+            for codec in Compression::ALL {
                 let mut packed = compress(codec, &input);
                 if let (Some((at, with)), Some(len)) = (spoilt, std::num::NonZero::new(packed.len())) {
                     packed[at % len] = with;
@@ -161,7 +153,7 @@ mod tests {
     #[test]
     fn the_window_stays_as_it_is_unless_a_block_is_larger() {
         let input = vec![7; 1 << 20];
-        for codec in ALL {
+        for codec in Compression::ALL {
             let packed = compress(codec, &input);
             let (all, window) = in_steps(codec, &packed, input.len(), 64 << 10).unwrap();
             assert_eq!((all.len(), window), (input.len(), 64 << 10), "{codec:?}");

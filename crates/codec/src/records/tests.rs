@@ -6,14 +6,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::batch::{check_all, check_crc};
 
-const CODECS: [Compression; 5] = [
-    Compression::None,
-    Compression::Gzip,
-    Compression::Snappy,
-    Compression::Lz4,
-    Compression::Zstd,
-];
-
 fn bytes() -> impl Strategy<Value = Bytes> {
     prop::collection::vec(any::<u8>(), 0..100).prop_map(Bytes::from)
 }
@@ -90,7 +82,7 @@ fn their_record((index, record): (usize, &Record)) -> theirs::Record {
 proptest! {
     #[test]
     fn batches_of_every_codec_read_back(list in records(true)) {
-        for compression in CODECS {
+        for compression in Compression::ALL {
             let batch = BatchBuilder { compression, ..Default::default() }.build(&list);
             let headers = check_all(&batch).unwrap();
             prop_assert_eq!(headers.len(), 1);
@@ -111,7 +103,7 @@ proptest! {
 
     #[test]
     fn kafka_protocol_reads_what_is_built(list in records(true)) {
-        for compression in CODECS {
+        for compression in Compression::ALL {
             let batch = BatchBuilder { compression, ..Default::default() }.build(&list);
             let set = theirs::RecordBatchDecoder::decode(&mut batch.clone()).unwrap();
             prop_assert_eq!(set.compression, their_codec(compression));
@@ -122,7 +114,7 @@ proptest! {
 
     #[test]
     fn what_kafka_protocol_builds_is_read(list in records(true)) {
-        for compression in CODECS {
+        for compression in Compression::ALL {
             let mut out = BytesMut::new();
             let options = theirs::RecordEncodeOptions { version: 2, compression: their_codec(compression) };
             let records: Vec<_> = list.iter().enumerate().map(their_record).collect();
@@ -241,7 +233,7 @@ fn uncompressed_records_are_parts_of_their_batch() {
 fn a_bomb_inside_a_batch_stops_at_the_limit() {
     let mut bomb = record(0);
     bomb.value = Some(vec![0; 8 << 20].into());
-    for compression in CODECS.into_iter().skip(1) {
+    for compression in Compression::ALL.into_iter().skip(1) {
         let builder = BatchBuilder {
             compression,
             ..Default::default()

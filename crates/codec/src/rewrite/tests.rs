@@ -10,13 +10,6 @@ use crate::walk;
 
 const LIMIT: usize = 4 << 20;
 const HORIZON: i64 = 1_800_000_000_123;
-const ALL: [Compression; 5] = [
-    Compression::None,
-    Compression::Gzip,
-    Compression::Snappy,
-    Compression::Lz4,
-    Compression::Zstd,
-];
 
 /// Keeps the key's bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,7 +70,7 @@ fn batch() -> impl Strategy<Value = (Bytes, Vec<Record>)> {
         prop::collection::vec(record(), 1..12),
         0_i64..1 << 40,
         0_i64..3,
-        prop::sample::select(ALL.to_vec()),
+        prop::sample::select(Compression::ALL.to_vec()),
         any::<[bool; 2]>(),
     )
         .prop_map(
@@ -225,7 +218,7 @@ fn of(timestamps: &[i64]) -> Bytes {
 
 #[test]
 fn records_are_shown_until_that_is_enough() {
-    for compression in ALL {
+    for compression in Compression::ALL {
         let builder = BatchBuilder {
             compression,
             ..BatchBuilder::default()
@@ -259,7 +252,7 @@ fn a_bomb_stops_at_the_limit() {
         value: Some(Bytes::from(vec![0; 1 << 20])),
         ..all(&of(&[1])).remove(0)
     };
-    for compression in ALL.into_iter().skip(1) {
+    for compression in Compression::ALL.into_iter().skip(1) {
         let builder = BatchBuilder {
             compression,
             ..BatchBuilder::default()

@@ -249,14 +249,7 @@ impl Values for Composed<'_> {
 }
 
 fn codec(rng: &mut StdRng) -> Compression {
-    const ALL: [Compression; 5] = [
-        Compression::None,
-        Compression::Gzip,
-        Compression::Snappy,
-        Compression::Lz4,
-        Compression::Zstd,
-    ];
-    *ALL.choose(rng).unwrap_or(&Compression::None)
+    *Compression::ALL.choose(rng).unwrap_or(&Compression::None)
 }
 
 /// A batch of a few records of few keys, some of them tombstones; of a producer, or of none.
