@@ -99,6 +99,12 @@ impl Core {
         self.next_uid.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Commits and records go on after `last_seq`. For recovery, before any commit.
+    pub fn restart_after(&self, last_seq: u64) {
+        self.queue.restart_after(last_seq);
+        self.last_record.store(last_seq, Ordering::Release);
+    }
+
     /// The moment that it is now. What it says stays true, whatever is committed since.
     pub fn moment(&self) -> Moment {
         // In this order: a record is published after it was written, and written after its commit was made.

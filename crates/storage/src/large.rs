@@ -93,12 +93,7 @@ impl Inner {
             return false;
         }
         let appends = cargo.iter().flat_map(|c| &c.appends);
-        let written = write(&self.core, appends).and_then(|files| {
-            files.into_values().try_for_each(|(_, file)| {
-                file.sync_data()
-                    .map_err(|e| GroupError::Failed(format!("syncing a segment: {e}")))
-            })
-        });
+        let written = write(&self.core, appends).and_then(|segments| sync(&segments));
         let commits = cargo.iter().map(|c| c.commit).collect();
         self.core.queue.arrived(commits, written);
         large.state.lock().is_working = false;
@@ -163,4 +158,12 @@ pub(crate) fn write<'a>(
             .fetch_add((run.end - run.position) / 16, Ordering::Relaxed);
     }
     Ok(written)
+}
+
+/// Makes the bytes of written segments durable.
+pub(crate) fn sync(segments: &Segments) -> Result<(), GroupError> {
+    segments.values().try_for_each(|(_, file)| {
+        file.sync_data()
+            .map_err(|e| GroupError::Failed(format!("syncing a segment: {e}")))
+    })
 }

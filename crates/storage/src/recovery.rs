@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -155,11 +154,7 @@ pub(crate) fn open(
     if let Some(damage) = &lost {
         inner.tell_lost(damage);
     }
-    inner.core.queue.restart_after(found.last_seq);
-    inner
-        .core
-        .last_record
-        .store(found.last_seq, Ordering::Release);
+    inner.core.restart_after(found.last_seq);
     if found.replayed > 0 || !found.stale.is_empty() {
         tracing::info!(commits = found.replayed, "recovered from the journal");
         let touched: Vec<Arc<Partition>> = inner.partitions.read().values().cloned().collect();

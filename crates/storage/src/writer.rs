@@ -172,13 +172,11 @@ impl Writer {
         let is_missing = |job: &&Job| !core.synced() || !job.may_be_overtaken();
         let missing = jobs.iter().filter(is_missing).flat_map(Job::appends);
         let written = large::write(core, missing.filter(|a| a.is_large()))?;
-        for (segment, (partition, file)) in written {
-            if core.synced() {
-                file.sync_data()
-                    .map_err(|e| GroupError::Failed(format!("syncing a segment: {e}")))?;
-            } else {
-                self.unsynced.entry(segment).or_insert(partition);
-            }
+        if core.synced() {
+            return large::sync(&written);
+        }
+        for (segment, (partition, _)) in written {
+            self.unsynced.entry(segment).or_insert(partition);
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! What a large append holds up while its bytes are on their way to the disk, and what it does not.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_storage::{MetaOp, NewTopic, Op, Store, TopicId, Tree};
+use ottla_storage::{MetaOp, NewTopic, Op, Store, Topic, TopicId, Tree};
 
 #[path = "support/observed.rs"]
 mod observed;
@@ -15,6 +16,16 @@ use support::*;
 
 /// Far longer than a commit takes, for who waits for one that does not come.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A store and a topic whose first partition has a large append.
+async fn opened(dir: &Path) -> (ObservedFs, Store, Arc<Topic>) {
+    let fs = ObservedFs::default();
+    let store = Store::open(Arc::new(fs.clone()), dir, options()).unwrap();
+    let topic = create(&store, "orders", &[]);
+    let partition = store.partition(&topic.id, 0).unwrap();
+    append(&store, &partition, &[&[7; 100_000]], 1000).await;
+    (fs, store, topic)
+}
 
 fn put(key: &'static str) -> MetaOp {
     MetaOp::Put {
@@ -27,12 +38,9 @@ fn put(key: &'static str) -> MetaOp {
 #[tokio::test]
 async fn small_commits_to_other_partitions_do_not_wait_for_the_disk_to_take_a_large_append() {
     let dir = tempfile::tempdir().unwrap();
-    let fs = ObservedFs::default();
-    let store = Store::open(Arc::new(fs.clone()), dir.path(), options()).unwrap();
-    let topic = create(&store, "orders", &[]);
+    let (fs, store, topic) = opened(dir.path()).await;
     let busy = store.partition(&topic.id, 0).unwrap();
     let calm = store.partition(&topic.id, 1).unwrap();
-    append(&store, &busy, &[&[7; 100_000]], 1000).await;
     let large = vec![8u8; 100_000];
 
     fs.hold_segments();
@@ -107,11 +115,8 @@ async fn small_commits_to_other_partitions_do_not_wait_for_the_disk_to_take_a_la
 #[tokio::test]
 async fn a_store_that_is_closed_keeps_a_large_append_that_is_on_its_way() {
     let dir = tempfile::tempdir().unwrap();
-    let fs = ObservedFs::default();
-    let store = Store::open(Arc::new(fs.clone()), dir.path(), options()).unwrap();
-    let topic = create(&store, "orders", &[]);
+    let (fs, store, topic) = opened(dir.path()).await;
     let partition = store.partition(&topic.id, 0).unwrap();
-    append(&store, &partition, &[&[7; 100_000]], 1000).await;
     fs.hold_segments();
     let (bytes, headers) = batch(&[&[8; 100_000]], 1000);
     let commit = partition.append(bytes, &headers, NOW).unwrap().commit;

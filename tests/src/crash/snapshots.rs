@@ -161,16 +161,9 @@ impl Snapshots {
 
     fn restore(&self, data_dir: &Path, name: &str, told: &[Told], log: &Log) {
         let mut broker = Broker::not_started(&[]);
-        let restored = Command::new(ottla_binary())
-            .args(["snapshot", "restore"])
-            .arg(data_dir.join("snapshots").join(name))
-            .arg("--data-dir")
-            .arg(broker.data_dir())
-            .output()
-            .expect("the program can be started");
-        let said = String::from_utf8_lossy(&restored.stderr).into_owned();
-        Promise::Kept.hold(restored.status.success(), || {
-            format!("snapshot {name} cannot be restored: {said}")
+        let restored = restore(data_dir, name, &broker.data_dir());
+        Promise::Kept.hold(restored.is_ok(), || {
+            format!("snapshot {name} cannot be restored: {restored:?}")
         });
         assert_sound(&broker.data_dir());
         broker.restart();
@@ -190,5 +183,20 @@ impl Snapshots {
                 format!("{lost} records are not in snapshot {name}")
             });
         }
+    }
+}
+
+/// Restores snapshot `name` of a data directory into another one. An error is what the program said.
+pub(super) fn restore(data_dir: &Path, name: &str, into: &Path) -> Result<(), String> {
+    let restored = Command::new(ottla_binary())
+        .args(["snapshot", "restore"])
+        .arg(data_dir.join("snapshots").join(name))
+        .arg("--data-dir")
+        .arg(into)
+        .output()
+        .expect("the program can be started");
+    match restored.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&restored.stderr).into_owned()),
     }
 }

@@ -466,6 +466,13 @@ mod tests {
         assert_eq!(seen, [1]);
     }
 
+    /// A journal with files of eight pages, whose later ones are made through `next`.
+    fn started(fs: &SimFs, dir: &Path, next: &Arc<NextFile>) -> Journal {
+        let found = read(fs, dir).0;
+        let fs = Arc::new(fs.clone());
+        Journal::start(fs, dir, found, 4 * LEN, next.clone(), true).unwrap()
+    }
+
     fn files(fs: &SimFs, dir: &Path) -> usize {
         fs.read_dir(dir).unwrap().len()
     }
@@ -477,16 +484,7 @@ mod tests {
         fs.create_dir_all(dir).unwrap();
         fs.sync_dir(dir).unwrap();
         let next = Arc::new(NextFile::default());
-        let found = read(&fs, dir).0;
-        let mut journal = Journal::start(
-            Arc::new(fs.clone()),
-            dir,
-            found,
-            4 * LEN,
-            next.clone(),
-            true,
-        )
-        .unwrap();
+        let mut journal = started(&fs, dir, &next);
         assert!(!journal.ask_for_next(0), "nothing is written yet");
 
         put(&mut journal, 1, 3 * LEN as usize);
@@ -516,16 +514,7 @@ mod tests {
         let fs = SimFs::new(1);
         fs.create_dir_all(dir).unwrap();
         let next = Arc::new(NextFile::default());
-        let found = read(&fs, dir).0;
-        let mut journal = Journal::start(
-            Arc::new(fs.clone()),
-            dir,
-            found,
-            4 * LEN,
-            next.clone(),
-            true,
-        )
-        .unwrap();
+        let mut journal = started(&fs, dir, &next);
         put(&mut journal, 1, 3 * LEN as usize);
         assert!(journal.ask_for_next(0));
         fs.set_free(Some(100));

@@ -262,7 +262,6 @@ impl Simulation {
                 *self.events.cut.entry(step).or_default() += 1;
             }
         }
-        self.settle();
         self.forget_pending();
     }
 
@@ -292,7 +291,6 @@ impl Simulation {
             }
             56..72 => {
                 inner.step_journal();
-                self.settle();
                 "journal"
             }
             72..78 => {
@@ -314,7 +312,6 @@ impl Simulation {
             }
             89..91 => {
                 inner.collect_garbage();
-                self.settle();
                 "remove files"
             }
             91 => {

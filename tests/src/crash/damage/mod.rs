@@ -17,6 +17,7 @@ use self::judge::{Outcome, judge, judge_cut, judge_shown};
 use super::dead_letters;
 use super::kinds::{Episode, SETTINGS};
 use super::picture::{self, Picture};
+use super::snapshots;
 use super::topics::runtime;
 use super::workload::{Summary, Workload};
 use crate::harness::{Broker, ottla_binary, rest};
@@ -260,15 +261,7 @@ fn one(sound: &Sound, random: &mut StdRng) {
 /// A damaged snapshot is refused by its name, or what is restored is what was saved; records that cannot be read are told.
 fn restore(data: &Path, what: &str, saved: &Picture) -> String {
     let mut broker = Broker::not_started(&QUIET);
-    let restored = Command::new(ottla_binary())
-        .args(["snapshot", "restore"])
-        .arg(data.join("snapshots").join(SNAPSHOT))
-        .arg("--data-dir")
-        .arg(broker.data_dir())
-        .output()
-        .expect("the program can be started");
-    let said = String::from_utf8_lossy(&restored.stderr).into_owned();
-    if !restored.status.success() {
+    if let Err(said) = snapshots::restore(data, SNAPSHOT, &broker.data_dir()) {
         assert!(
             said.contains(SNAPSHOT) && !said.contains("panicked at"),
             "{what}: {said}"
