@@ -1,5 +1,7 @@
 //! The command line's shape. Each command's own arguments are beside the command.
 
+use std::ffi::OsString;
+
 use clap::{Args, Parser, Subcommand};
 use ottla_client::{Client, ClientError, ClientOptions};
 
@@ -19,6 +21,35 @@ use crate::commands::{
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// What this process was called with. Ends it with 2 on a usage error, as clap does by itself.
+    pub fn of_process() -> Cli {
+        start_of_a_broker(&std::env::args_os().collect::<Vec<_>>()).unwrap_or_else(Cli::parse)
+    }
+}
+
+/// The one command that is there to stay: its shape is built alone, so that a broker does not keep the pages of code that build all the
+/// others. `None` for what is not its start, a request for help and mistakes, which the whole shape answers.
+fn start_of_a_broker(args: &[OsString]) -> Option<Cli> {
+    #[derive(Parser)]
+    #[command(name = "ottla", version)]
+    struct Start {
+        #[command(subcommand)]
+        command: Only,
+    }
+    #[derive(Subcommand)]
+    enum Only {
+        Serve(serve::ServeArgs),
+    }
+    if args.get(1)? != "serve" {
+        return None;
+    }
+    let Only::Serve(args) = Start::try_parse_from(args).ok()?.command;
+    Some(Cli {
+        command: Command::Serve(args),
+    })
 }
 
 #[derive(Debug, Subcommand)]
@@ -98,6 +129,33 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_broker_starts_the_same_whether_its_command_is_alone_or_among_all() {
+        let alone = |args: &[&str]| {
+            let args: Vec<OsString> = ["ottla"].iter().chain(args).map(OsString::from).collect();
+            start_of_a_broker(&args)
+        };
+        for args in [
+            &["serve"][..],
+            &["serve", "--port", "0", "--http-port=off", "-d", "/data"],
+            &["serve", "-o", "a=b", "--override", "c=d", "--config", "file"],
+            &["serve", "--host", "0.0.0.0", "--durability", "os"],
+        ] {
+            let whole = Cli::parse_from(["ottla"].iter().chain(args));
+            assert_eq!(format!("{:?}", alone(args)), format!("{:?}", Some(whole)));
+        }
+        for args in [
+            &[][..],
+            &["--version"],
+            &["serve", "--help"],
+            &["serve", "--nonsense"],
+            &["serve", "--port", "x"],
+            &["topic", "list"],
+        ] {
+            assert!(alone(args).is_none(), "{args:?}");
+        }
     }
 
     #[test]

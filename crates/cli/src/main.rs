@@ -14,8 +14,6 @@ mod time;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use args::{Cli, Command};
 
 /// A broker's buffers are made by one thread and freed by another, which this allocator takes no lock for.
@@ -29,9 +27,7 @@ fn main() -> ExitCode {
     if let Some(code) = rpk::run_if_called_as_rpk() {
         return code;
     }
-    // Exits with 2 on a usage error, as clap does by itself.
-    let cli = Cli::parse();
-    failure::exit_code(run(cli.command))
+    failure::exit_code(run(Cli::of_process().command))
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
