@@ -140,7 +140,15 @@ mod tests {
         for args in [
             &["serve"][..],
             &["serve", "--port", "0", "--http-port=off", "-d", "/data"],
-            &["serve", "-o", "a=b", "--override", "c=d", "--config", "file"],
+            &[
+                "serve",
+                "-o",
+                "a=b",
+                "--override",
+                "c=d",
+                "--config",
+                "file",
+            ],
             &["serve", "--host", "0.0.0.0", "--durability", "os"],
         ] {
             let whole = Cli::parse_from(["ottla"].iter().chain(args));

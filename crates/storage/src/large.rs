@@ -1,5 +1,6 @@
-//! Large appends go to their segments, and are synced there, before the journal names them. In a store that syncs each group, a thread of
-//! its own does that, so that small commits to other partitions do not wait for it.
+//! Large appends go to their segments, and are synced there, before the journal names them. In a store that syncs each group, two threads
+//! of their own do that, so that small commits to other partitions do not wait for it: one writes what comes while the other waits for
+//! the device to take what came before.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,18 +22,31 @@ struct Cargo {
     appends: Vec<PendingAppend>,
 }
 
+/// What was written together.
+struct Load {
+    commits: Vec<u64>,
+    segments: Result<Segments, GroupError>,
+}
+
 #[derive(Default)]
 struct State {
-    todo: Vec<Cargo>,
-    is_working: bool,
+    to_write: Vec<Cargo>,
+    to_sync: Vec<Load>,
+    is_writing: bool,
+    is_syncing: bool,
     stop: bool,
 }
 
-/// The way to the segments.
+/// The way to the segments. All come to its end in the order in which they were sent.
 #[derive(Default)]
 pub(crate) struct LargeAppends {
     state: Mutex<State>,
-    changed: Condvar,
+    /// Something is to be written, or nothing will be.
+    write: Condvar,
+    /// The same of what is to be synced.
+    sync: Condvar,
+    /// A thread has ended what it was at.
+    rests: Condvar,
 }
 
 impl LargeAppends {
@@ -43,61 +57,117 @@ impl LargeAppends {
             commit: job.seq,
             appends: large.cloned().collect(),
         };
-        self.state.lock().todo.push(cargo);
-        self.changed.notify_all();
+        self.state.lock().to_write.push(cargo);
+        self.write.notify_one();
     }
 
     /// Gives up what is not begun, and waits for the end of what is.
     pub fn give_up(&self) {
         let mut state = self.state.lock();
-        state.todo.clear();
-        while state.is_working {
-            self.changed.wait(&mut state);
+        loop {
+            state.to_write.clear();
+            state.to_sync.clear();
+            if !state.is_writing && !state.is_syncing {
+                return;
+            }
+            self.rests.wait(&mut state);
         }
     }
 
-    /// Ends the thread.
+    /// Ends the threads, once nothing is on its way.
     pub fn stop(&self) {
         self.state.lock().stop = true;
-        self.changed.notify_all();
+        self.write.notify_one();
+        self.sync.notify_one();
     }
 }
 
 impl Inner {
-    /// The thread's life.
-    pub(crate) fn large_loop(&self) {
+    /// The life of the thread that writes.
+    pub(crate) fn write_large_loop(&self) {
         let large = &self.core.large;
         loop {
             {
                 let mut state = large.state.lock();
-                while state.todo.is_empty() && !state.stop {
-                    large.changed.wait(&mut state);
+                while state.to_write.is_empty() && !state.stop {
+                    large.write.wait(&mut state);
                 }
-                if state.todo.is_empty() {
+                if state.to_write.is_empty() {
                     return;
                 }
             }
-            self.step_large();
+            self.step_large_writes();
         }
     }
 
-    /// Writes and syncs what is on its way. Returns whether anything was.
-    pub(crate) fn step_large(&self) -> bool {
+    /// The life of the thread that syncs.
+    pub(crate) fn sync_large_loop(&self) {
+        let large = &self.core.large;
+        loop {
+            {
+                let mut state = large.state.lock();
+                let is_last =
+                    |state: &State| state.stop && !state.is_writing && state.to_write.is_empty();
+                while state.to_sync.is_empty() && !is_last(&state) {
+                    large.sync.wait(&mut state);
+                }
+                if state.to_sync.is_empty() {
+                    return;
+                }
+            }
+            self.step_large_syncs();
+        }
+    }
+
+    /// Writes what is on its way. Returns whether anything was.
+    pub(crate) fn step_large_writes(&self) -> bool {
         let large = &self.core.large;
         let cargo = {
             let mut state = large.state.lock();
-            state.is_working = !state.todo.is_empty();
-            std::mem::take(&mut state.todo)
+            state.is_writing = !state.to_write.is_empty();
+            std::mem::take(&mut state.to_write)
         };
         if cargo.is_empty() {
             return false;
         }
         let appends = cargo.iter().flat_map(|c| &c.appends);
-        let written = write(&self.core, appends).and_then(|segments| sync(&segments));
-        let commits = cargo.iter().map(|c| c.commit).collect();
-        self.core.queue.arrived(commits, written);
-        large.state.lock().is_working = false;
-        large.changed.notify_all();
+        let load = Load {
+            segments: write(&self.core, appends),
+            commits: cargo.iter().map(|c| c.commit).collect(),
+        };
+        let mut state = large.state.lock();
+        state.to_sync.push(load);
+        state.is_writing = false;
+        drop(state);
+        large.sync.notify_one();
+        large.rests.notify_one();
+        true
+    }
+
+    /// Syncs what was written. Returns whether anything was.
+    pub(crate) fn step_large_syncs(&self) -> bool {
+        let large = &self.core.large;
+        let loads = {
+            let mut state = large.state.lock();
+            state.is_syncing = !state.to_sync.is_empty();
+            std::mem::take(&mut state.to_sync)
+        };
+        if loads.is_empty() {
+            return false;
+        }
+        let (mut commits, mut segments) = (Vec::new(), Ok(Segments::new()));
+        for mut load in loads {
+            commits.append(&mut load.commits);
+            // With what could not be written goes all that is on its way.
+            segments = segments.and_then(|mut all| {
+                all.append(&mut load.segments?);
+                Ok(all)
+            });
+        }
+        let synced = segments.and_then(|segments| sync(&segments));
+        self.core.queue.arrived(commits, synced);
+        large.state.lock().is_syncing = false;
+        large.rests.notify_one();
         true
     }
 }

@@ -196,7 +196,8 @@ impl Store {
         };
         let handles = vec![
             spawn("ottla-journal", Inner::write_loop)?,
-            spawn("ottla-segments", Inner::large_loop)?,
+            spawn("ottla-segments", Inner::write_large_loop)?,
+            spawn("ottla-seg-sync", Inner::sync_large_loop)?,
             spawn("ottla-store", Inner::background_loop)?,
         ];
         Ok(Store::with(inner, handles))

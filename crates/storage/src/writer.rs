@@ -282,14 +282,15 @@ impl Inner {
     /// anything waited.
     pub(crate) fn step_writer(&self) -> bool {
         let any = self.step_journal();
-        if !self.step_large() {
+        self.step_large_writes();
+        if !self.step_large_syncs() {
             return any;
         }
         self.step_journal();
         true
     }
 
-    /// Writes what waits, for a store without threads, save large appends that are not in their segments: see [`Inner::step_large`].
+    /// Writes what waits, for a store without threads, save large appends that are not in their segments: see [`Inner::step_large_writes`].
     /// Returns whether anything waited.
     pub(crate) fn step_journal(&self) -> bool {
         let arrivals = self.core.queue.take();

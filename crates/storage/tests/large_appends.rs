@@ -113,6 +113,40 @@ async fn small_commits_to_other_partitions_do_not_wait_for_the_disk_to_take_a_la
 }
 
 #[tokio::test]
+async fn a_large_append_is_written_while_the_disk_takes_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fs, store, topic) = opened(dir.path()).await;
+    fs.hold_segments();
+    let syncs = fs.syncs();
+    let begin = |index| {
+        let (bytes, headers) = batch(&[&[8; 100_000]], 1000);
+        let partition = store.partition(&topic.id, index).unwrap();
+        partition.append(bytes, &headers, NOW).unwrap().commit
+    };
+    let until = async |reached: &dyn Fn() -> bool, what: &str| {
+        let steps = async {
+            while !reached() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, steps).await.expect(what);
+    };
+    let first = begin(0);
+    until(&|| fs.syncs() > syncs, "its sync begins").await;
+    let used = fs.used();
+    let second = begin(1);
+    let is_written = || fs.used() > used + 100_000;
+    until(&is_written, "it does not wait for the first").await;
+    assert_eq!(store.partition(&topic.id, 1).unwrap().high_watermark(), 0);
+
+    fs.release_segments();
+    for commit in [first, second] {
+        let kept = tokio::time::timeout(PATIENCE, store.durable(commit)).await;
+        kept.expect("nothing holds it").unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_is_closed_keeps_a_large_append_that_is_on_its_way() {
     let dir = tempfile::tempdir().unwrap();
     let (fs, store, topic) = opened(dir.path()).await;

@@ -289,15 +289,19 @@ impl Simulation {
                 self.commit_atomic();
                 "atomic commit"
             }
-            56..72 => {
+            56..70 => {
                 inner.step_journal();
                 "journal"
             }
-            72..78 => {
-                inner.step_large();
-                "large appends"
+            70..74 => {
+                inner.step_large_writes();
+                "large appends, written"
             }
-            78..82 => {
+            74..80 => {
+                inner.step_large_syncs();
+                "large appends, synced"
+            }
+            80..82 => {
                 self.checkpoint();
                 "checkpoint"
             }
@@ -632,10 +636,9 @@ fn run_seeds(durability: Durability) {
             assert!(cut(step) > 0, "no crash came into: {step}");
         }
         if durability == Durability::Disk {
-            assert!(
-                cut("large appends") > 0,
-                "no crash came into a large append"
-            );
+            for step in ["large appends, written", "large appends, synced"] {
+                assert!(cut(step) > 0, "no crash came into: {step}");
+            }
         }
         assert!(events.replaced > 300 && events.overtaken > 0);
         let disk = events.disk;

@@ -51,6 +51,10 @@ impl ObservedFs {
     pub fn bytes_read(&self) -> u64 {
         self.0.bytes_read.load(Ordering::SeqCst)
     }
+    /// Bytes that all files but those of the catalogue have together, of what was written.
+    pub fn used(&self) -> u64 {
+        self.0.used.load(Ordering::SeqCst)
+    }
     pub fn syncs(&self) -> u64 {
         self.0.syncs.load(Ordering::SeqCst)
     }
