@@ -84,7 +84,7 @@ fn batch(timestamp: i64) -> Bytes {
 fn options() -> StoreOptions {
     StoreOptions {
         durability: Durability::Os,
-        cache_bytes: 32 << 20,
+        cache_bytes: 16 << 20,
         max_open_files: 64,
         checkpoint_bytes: 64 << 20,
         checkpoint_interval: Duration::from_secs(3600),

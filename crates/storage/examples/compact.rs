@@ -27,7 +27,7 @@ static ENABLED: AtomicBool = AtomicBool::new(false);
 fn open(dir: &Path) -> anyhow::Result<Store> {
     let options = StoreOptions {
         durability: Durability::Disk,
-        cache_bytes: 32 << 20,
+        cache_bytes: 16 << 20,
         max_open_files: 100,
         checkpoint_bytes: 64 << 20,
         checkpoint_interval: Duration::from_secs(5),

@@ -10,7 +10,7 @@ pub(super) const ROWS: &[Definition] = &[
         "Whether a replication factor above the number of brokers is lowered to it with a warning. `false` refuses it as Kafka does."),
     broker("ottla.connection.in.flight.max.bytes", Long, "16777216",
         "Bytes of requests and answers under way on one connection before the broker stops reading from it.").at_least(65_536),
-    broker("ottla.cache.bytes", Long, "33554432",
+    broker("ottla.cache.bytes", Long, "16777216",
         "Bytes of recent record batches kept in memory for consumers.").at_least(0),
     broker("ottla.open.files.max", Int, "1024",
         "Segment files open at a time; the least recently used is closed.").at_least(8),
