@@ -1,5 +1,8 @@
 //! Topics that are made, written and fetched by many at once.
 
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
@@ -22,6 +25,9 @@ const AT_ONCE: usize = 1000;
 /// A partition's share of a fetch.
 const PARTITION_BYTES: i32 = 1 << 20;
 const FETCH_BYTES: i32 = 50 << 20;
+/// UNKNOWN_TOPIC_OR_PARTITION and NOT_LEADER_OR_FOLLOWER.
+const NOT_LED: [i16; 2] = [3, 6];
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// A partition by all its names.
 #[derive(Debug, Clone)]
@@ -50,7 +56,7 @@ pub async fn create(connection: &mut Connection, topics: u64, partitions: u64) -
         let request = CreateTopicsRequest::default()
             .with_topics(topics.collect())
             .with_timeout_ms(120_000);
-        let limit = std::time::Duration::from_secs(120);
+        let limit = Duration::from_secs(120);
         let answer = connection.call_within(limit, CREATE, &request).await?;
         for topic in answer.topics {
             ensure!(topic.error_code == 0, "not made: {topic:?}");
@@ -64,15 +70,30 @@ pub async fn create(connection: &mut Connection, topics: u64, partitions: u64) -
     Ok(made)
 }
 
-/// Writes `batch` to each of `partitions`; all in few requests.
+/// Writes `batch` to each of `partitions`; all in few requests. Kafka leads a partition a moment after it said that it was made: such are
+/// asked again, as clients do.
 pub async fn write(connection: &mut Connection, partitions: &[At], batch: &Bytes) -> Result<()> {
-    for some in partitions.chunks(AT_ONCE) {
-        let request = produce(some, batch);
-        let limit = std::time::Duration::from_secs(120);
-        let answer = connection.call_within(limit, PRODUCE, &request).await?;
-        let answers = answer.responses.iter().flat_map(|t| &t.partition_responses);
-        for answer in answers {
-            ensure!(answer.error_code == 0, "not written: {answer:?}");
+    let limit = Duration::from_secs(120);
+    let started = Instant::now();
+    let mut left = partitions.to_vec();
+    while !left.is_empty() {
+        let mut not_led = HashSet::new();
+        for some in left.chunks(AT_ONCE) {
+            let request = produce(some, batch);
+            let answer = connection.call_within(limit, PRODUCE, &request).await?;
+            for topic in answer.responses {
+                for answer in topic.partition_responses {
+                    if NOT_LED.contains(&answer.error_code) && started.elapsed() < limit {
+                        not_led.insert((topic.name.clone(), answer.index));
+                        continue;
+                    }
+                    ensure!(answer.error_code == 0, "not written: {answer:?}");
+                }
+            }
+        }
+        left.retain(|at| not_led.contains(&(at.topic.clone(), at.index)));
+        if !left.is_empty() {
+            tokio::time::sleep(BETWEEN_TRIES).await;
         }
     }
     Ok(())
