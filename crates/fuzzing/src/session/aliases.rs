@@ -10,6 +10,9 @@ pub const FETCH_SESSION: i32 = 0x05e5_510d;
 /// What stands for the subscription that the last client was told to push metrics for.
 pub(super) const TELEMETRY_SUBSCRIPTION: i32 = 0x05e5_7e1e;
 
+/// What stands for the producer id that was given last.
+pub(super) const PRODUCER_ID: i64 = 0x05e5_4a5d_05e5_4a5d;
+
 /// What stands for the id of the topic `name`.
 pub fn topic_id(name: &str) -> [u8; 16] {
     let mut id = [0; 16];
@@ -39,6 +42,8 @@ pub(super) struct Aliases {
     fetch_sessions: HashMap<u8, i32>,
     /// The last subscription of client metrics.
     subscription: Option<i32>,
+    /// The last producer id.
+    producer: Option<i64>,
 }
 
 impl Aliases {
@@ -61,6 +66,11 @@ impl Aliases {
         self.subscription = Some(subscription);
     }
 
+    /// An InitProducerId was answered with this one.
+    pub fn produces(&mut self, producer_id: i64) {
+        self.producer = Some(producer_id);
+    }
+
     /// The frame with what was given for what stands for it.
     pub fn resolve(&self, broker: &Simulated, connection: u8, frame: &mut [u8]) {
         for topic in broker.store().topics().iter() {
@@ -75,6 +85,9 @@ impl Aliases {
         if let Some(subscription) = self.subscription {
             let alias = TELEMETRY_SUBSCRIPTION.to_be_bytes();
             replace(frame, &alias, &subscription.to_be_bytes());
+        }
+        if let Some(producer) = self.producer {
+            replace(frame, &PRODUCER_ID.to_be_bytes(), &producer.to_be_bytes());
         }
     }
 }

@@ -10,7 +10,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use super::aliases::TELEMETRY_SUBSCRIPTION;
+use super::aliases::{PRODUCER_ID, TELEMETRY_SUBSCRIPTION};
 use super::event::Event;
 use super::vocabulary::{Vocabulary, is_alike, put_number};
 
@@ -125,6 +125,7 @@ pub(super) fn requests(vocabulary: &Vocabulary, rng: &mut StdRng) -> Vec<Event> 
     let mut composed = Composed {
         vocabulary,
         rng,
+        api: Api::Metadata,
         said: Vec::new(),
     };
     apis.iter()
@@ -164,6 +165,8 @@ pub(super) fn http(vocabulary: &Vocabulary, rng: &mut StdRng) -> Event {
 struct Composed<'a> {
     vocabulary: &'a Vocabulary,
     rng: &'a mut StdRng,
+    /// What is asked for.
+    api: Api,
     /// What was said so far: most of it is said again.
     said: Vec<(&'static str, Vec<u8>)>,
 }
@@ -171,6 +174,7 @@ struct Composed<'a> {
 impl Composed<'_> {
     /// A request in any of its versions.
     fn request(&mut self, api: Api) -> Vec<u8> {
+        self.api = api;
         let version = self.rng.random_range(api.versions());
         let mut frame = Vec::new();
         frame.put_i16(api as i16);
@@ -188,6 +192,24 @@ impl Composed<'_> {
         frame
     }
 
+    /// What producers say when they ask for an id, and when they commit for a group that they are no member of. Next to anything else is
+    /// refused, and all that goes with it.
+    fn usual(&mut self, name: &str) -> Option<i64> {
+        let usual = match (self.api, name) {
+            (Api::InitProducerId, "producer_id" | "producer_epoch") => -1,
+            (Api::InitProducerId, "transaction_timeout_ms") => 60_000,
+            (Api::TxnOffsetCommit, "generation_id") => -1,
+            _ => return None,
+        };
+        self.rng.random_bool(0.8).then_some(usual)
+    }
+
+    /// Whether a producer says, as they do, that it is no member.
+    fn is_no_member(&mut self, name: &str) -> bool {
+        let of_member = matches!(name, "member_id" | "group_instance_id");
+        of_member && self.api == Api::TxnOffsetCommit && self.rng.random_bool(0.8)
+    }
+
     /// What was said in a field of this name, or of one alike.
     fn again(&mut self, name: &str) -> Option<Vec<u8>> {
         let said = self.said.iter().find(|(other, _)| is_alike(name, other))?;
@@ -197,8 +219,8 @@ impl Composed<'_> {
 }
 
 impl Values for Composed<'_> {
-    fn is_there(&mut self, _: &'static str) -> bool {
-        self.rng.random_bool(0.7)
+    fn is_there(&mut self, name: &'static str) -> bool {
+        !self.is_no_member(name) && self.rng.random_bool(0.7)
     }
 
     fn count(&mut self, _: &'static str) -> usize {
@@ -206,6 +228,9 @@ impl Values for Composed<'_> {
     }
 
     fn number(&mut self, name: &'static str, value: &mut [u8]) {
+        if let Some(usual) = self.usual(name) {
+            return put_number(usual, value);
+        }
         if let Some(again) = self.again(name)
             && again.len() == value.len()
         {
@@ -215,6 +240,9 @@ impl Values for Composed<'_> {
             ("subscription_id", 4) => value.copy_from_slice(&TELEMETRY_SUBSCRIPTION.to_be_bytes()),
             // A client's own: one of few.
             ("client_instance_id", 16) => value.fill(self.rng.random_range(0..3)),
+            ("producer_id" | "v3_and_below_producer_id", 8) if self.rng.random_bool(0.6) => {
+                put_number(PRODUCER_ID, value);
+            }
             // They are given from 0 on.
             ("producer_id" | "v3_and_below_producer_id", 8) if self.rng.random_bool(0.8) => {
                 put_number(self.rng.random_range(0..4), value);
@@ -228,6 +256,9 @@ impl Values for Composed<'_> {
     }
 
     fn text(&mut self, name: &'static str) -> Vec<u8> {
+        if self.is_no_member(name) {
+            return Vec::new();
+        }
         if let Some(again) = self.again(name) {
             return again;
         }
@@ -295,7 +326,9 @@ mod tests {
 
     use rand::SeedableRng;
 
+    use super::super::event::decode;
     use super::super::mutate::read;
+    use super::super::play::play;
     use super::*;
 
     #[test]
@@ -315,6 +348,24 @@ mod tests {
             made.insert(head.api);
         }
         assert_eq!(made.len(), Api::ALL.len());
+    }
+
+    #[test]
+    fn offsets_are_committed_in_transactions() {
+        let seed =
+            include_bytes!("../../../../fuzz/seeds/session/kafkajs-broadcasts_between_groups");
+        let recorded = decode(seed);
+        let mut committed = 0;
+        for seed in 0..20 {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let mut events = recorded.clone();
+            for _ in 0..30 {
+                let vocabulary = Vocabulary::of(&recorded, &mut rng);
+                events.extend(requests(&vocabulary, &mut rng));
+            }
+            committed += play(&events).committed;
+        }
+        assert!(committed >= 5, "{committed}");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use ottla_codec::answer::{self, AnswerError};
 use ottla_codec::api::{Api, ForRequest};
 use ottla_codec::header::RequestHeader;
 use ottla_codec::messages::{
-    FetchRequest, GetTelemetrySubscriptionsRequest, JoinGroupRequest, ProduceRequest,
+    FetchRequest, GetTelemetrySubscriptionsRequest, InitProducerIdRequest, JoinGroupRequest,
+    ProduceRequest, TxnOffsetCommitRequest,
 };
 use ottla_codec::{produce, request};
 
@@ -34,6 +35,9 @@ pub(super) enum Told {
     Subscription(i32),
     /// Topic, partition and base offset of what was kept.
     Kept(Vec<(Vec<u8>, i32, i64)>),
+    Producer(i64),
+    /// So many offsets are committed if their transaction is.
+    CommittedInTransaction(usize),
     Nothing,
 }
 
@@ -118,6 +122,18 @@ impl Expected {
                     kept.extend(fine.map(|p| (name.clone(), p.index, p.base_offset)));
                 }
                 Told::Kept(kept)
+            }
+            Api::InitProducerId => {
+                let answer = answer::decode::<InitProducerIdRequest>(version, body)?;
+                match answer.error_code {
+                    0 => Told::Producer(answer.producer_id.0),
+                    _ => Told::Nothing,
+                }
+            }
+            Api::TxnOffsetCommit => {
+                let answer = answer::decode::<TxnOffsetCommitRequest>(version, body)?;
+                let partitions = answer.topics.iter().flat_map(|t| &t.partitions);
+                Told::CommittedInTransaction(partitions.filter(|p| p.error_code == 0).count())
             }
             _ => Told::Nothing,
         })

@@ -34,6 +34,8 @@ pub struct Played {
     pub answered: usize,
     /// Batches that were acknowledged.
     pub acknowledged: usize,
+    /// Offsets that were committed in transactions.
+    pub committed: usize,
 }
 
 struct Open {
@@ -190,6 +192,8 @@ impl Player {
                 self.acknowledged.note(&expected.sent, &kept);
                 self.played.acknowledged += kept.len();
             }
+            Told::Producer(id) => self.aliases.produces(id),
+            Told::CommittedInTransaction(offsets) => self.played.committed += offsets,
             Told::Nothing => {}
         }
     }
