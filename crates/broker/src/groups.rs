@@ -23,7 +23,7 @@ use ottla_coordinator::producers::ProducerIds;
 use ottla_coordinator::timers::TimerQueue;
 use ottla_coordinator::{Now, StoreOp};
 use ottla_dlq::event::Event as DeadLetterEvent;
-use ottla_storage::{Commit, MetaOp, Store, Tree};
+use ottla_storage::{Commit, MetaOp, Store, StoreError, Tree};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -45,7 +45,9 @@ pub(crate) type Machine = GroupCoordinator<Ticket>;
 /// A batch that is read for a move may inflate to 128 MiB.
 const MOVES_AT_A_TIME: usize = 4;
 
-/// What clients are told while a group cannot be stored or loaded: they look for the coordinator again and retry.
+/// What clients are told while a group or a transaction cannot be stored or loaded: they look for the coordinator again and retry. Kafka's
+/// coordinators do not tell of storage either (GroupCoordinatorService, TransactionStateManager): what their clients do not know, they take
+/// for the end of the transaction.
 pub(crate) const UNAVAILABLE: ResponseError = ResponseError::CoordinatorNotAvailable;
 
 /// See the module.
@@ -269,7 +271,7 @@ impl Shared {
         ticket: Ticket,
         event: impl FnOnce(Ticket) -> Event<Ticket>,
     ) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         self.refresh_config(&mut inner);
         if let Err(error) = self.ensure_loaded(&mut inner, group_id) {
             // The one who asked may be gone: nobody misses the answer then.
@@ -341,31 +343,44 @@ impl Shared {
                 Ok(())
             }
             Err(error) => {
-                tracing::warn!(%error, "a change of a group was refused");
+                // The store has said what is wrong, once.
+                tracing::debug!(%error, "a change of a group was refused");
                 Err(UNAVAILABLE)
             }
         }
     }
 
+    /// Waits until `commit` is durable, which what is answered depends on.
     pub(crate) async fn durable(&self, commit: Option<Commit>) -> Result<(), ResponseError> {
-        let Some(commit) = commit else {
-            return Ok(());
-        };
-        match self.store.durable(commit).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                tracing::warn!(%error, "a change of groups was not kept");
-                drop(self.lock());
-                Err(UNAVAILABLE)
-            }
+        match commit {
+            Some(commit) => self.kept(self.store.durable(commit).await),
+            None => Ok(()),
         }
+    }
+
+    /// As [`Shared::durable`], for what a power cut may take though not a crash of the broker.
+    pub(crate) async fn written(&self, commit: Option<Commit>) -> Result<(), ResponseError> {
+        match commit {
+            Some(commit) => self.kept(self.store.written(commit).await),
+            None => Ok(()),
+        }
+    }
+
+    /// What a client of a coordinator is told of a commit.
+    fn kept(&self, outcome: Result<(), StoreError>) -> Result<(), ResponseError> {
+        outcome.map_err(|error| {
+            tracing::debug!(%error, "a change of groups was not kept");
+            drop(self.lock());
+            UNAVAILABLE
+        })
     }
 
     /// A commit was taken and then not kept: all live state may be built on it. Open transactions are loaded again at once, since
     /// they time out though nobody asks.
     fn forget_lost(&self, inner: &mut Inner) {
         tracing::warn!("changes of groups were not kept: loading them again");
-        inner.last_commit = None;
+        // What is loaded may not last either: after a failed sync nobody knows before the next start.
+        inner.last_commit = self.store.unsettled();
         inner.producer_ids = None;
         inner.transactions.forget();
         self.unload_all(inner);

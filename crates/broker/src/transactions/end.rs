@@ -90,7 +90,7 @@ impl Shared {
         let carried_out = self.carry_out_transaction(inner, effects, Vec::new());
         self.keep_or_restore(inner, saved, carried_out.is_ok());
         carried_out.map(|_| ()).map_err(|error| {
-            tracing::warn!(%error, "a change of a transaction was refused");
+            tracing::debug!(%error, "a change of a transaction was refused");
             UNAVAILABLE
         })
     }

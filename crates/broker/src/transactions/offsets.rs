@@ -17,14 +17,14 @@ impl GroupService {
         request: OffsetCommitRequest,
     ) -> Later<Result<OffsetResults, ResponseError>> {
         let shared = self.shared.clone();
-        let kept = {
+        let (results, commit) = {
             let mut inner = shared.lock();
-            shared.keep_offsets(&mut inner, asking, joins, request)
+            let results = shared.keep_offsets(&mut inner, asking, joins, request);
+            (results, inner.last_commit)
         };
         Box::pin(async move {
-            let (results, commit) = kept?;
             shared.durable(commit).await?;
-            Ok(results)
+            results
         })
     }
 }
@@ -36,7 +36,7 @@ impl crate::groups::Shared {
         asking: &Asking,
         joins: bool,
         mut request: OffsetCommitRequest,
-    ) -> Result<(OffsetResults, Option<ottla_storage::Commit>), ResponseError> {
+    ) -> Result<OffsetResults, ResponseError> {
         self.refresh_config(inner);
         self.ensure_loaded(inner, &request.group_id)?;
         let group_id = request.group_id.clone();
@@ -78,6 +78,6 @@ impl crate::groups::Shared {
             true => Err(ResponseError::InvalidRequest),
             false => kept.next().unwrap_or(Err(UNAVAILABLE)),
         });
-        Ok((results.collect(), inner.last_commit))
+        Ok(results.collect())
     }
 }

@@ -10,7 +10,6 @@ use ottla_coordinator::transactions::{
 };
 use ottla_storage::{AppendError, Appended, Commit, Op};
 
-use crate::errors;
 use crate::groups::{GroupService, Inner, Shared};
 use crate::reply::Later;
 
@@ -20,6 +19,13 @@ pub(super) struct Deciding<'a> {
     pub ids: &'a mut ProducerIds,
     pub effects: &'a mut Effects,
     pub now: Now,
+}
+
+/// What was decided on what is seen now. A refusal depends on it as well: who is fenced by a commit that is lost is not.
+struct Decided<R> {
+    result: Result<R, ResponseError>,
+    /// All that is seen is kept if this is.
+    by: Option<Commit>,
 }
 
 /// A transactional producer, by what a request says.
@@ -87,16 +93,11 @@ impl GroupService {
         self.when_written(added)
     }
 
-    fn when_written(
-        &self,
-        decided: Result<((), Option<Commit>), ResponseError>,
-    ) -> Later<Result<(), ResponseError>> {
-        let store = self.shared.store.clone();
+    fn when_written(&self, decided: Decided<()>) -> Later<Result<(), ResponseError>> {
+        let shared = self.shared.clone();
         Box::pin(async move {
-            match decided? {
-                ((), Some(commit)) => store.written(commit).await.map_err(|e| errors::store(&e)),
-                ((), None) => Ok(()),
-            }
+            shared.written(decided.by).await?;
+            decided.result
         })
     }
 
@@ -158,7 +159,7 @@ impl GroupService {
             d.machine
                 .contains_partition(asking.as_producer(), partition)
         })
-        .map(|(is_part, _)| is_part)
+        .result
     }
 
     /// DescribeTransactions, of one transactional id.
@@ -202,9 +203,8 @@ impl GroupService {
         let shared = self.shared.clone();
         let decided = self.decide_transaction(transactional_id, decide);
         Box::pin(async move {
-            let (result, commit) = decided?;
-            shared.durable(commit).await?;
-            Ok(result)
+            shared.durable(decided.by).await?;
+            decided.result
         })
     }
 
@@ -212,11 +212,18 @@ impl GroupService {
         &self,
         transactional_id: &str,
         decide: impl FnOnce(&mut Deciding<'_>) -> Result<R, ResponseError>,
-    ) -> Result<(R, Option<Commit>), ResponseError> {
-        let mut inner = self.shared.lock();
-        let (saved, effects, result) = self.shared.decide(&mut inner, transactional_id, decide)?;
-        self.shared.settle_transaction(&mut inner, saved, effects)?;
-        Ok((result, inner.last_commit))
+    ) -> Decided<R> {
+        let shared = &self.shared;
+        let mut inner = shared.lock();
+        let decided = shared.decide(&mut inner, transactional_id, decide);
+        let result = decided.and_then(|(saved, effects, result)| {
+            shared.settle_transaction(&mut inner, saved, effects)?;
+            Ok(result)
+        });
+        Decided {
+            result,
+            by: inner.last_commit,
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod bank;
 mod client;
+mod failed_sync;
 mod process;
 mod requests;
 
@@ -73,6 +74,8 @@ struct Events {
     checks: u64,
     checkpoints: u64,
     deleted: u64,
+    /// Steps after a failed sync.
+    after_failure: u64,
     disk: SimStats,
 }
 
@@ -88,6 +91,7 @@ impl Events {
         self.checks += other.checks;
         self.checkpoints += other.checkpoints;
         self.deleted += other.deleted;
+        self.after_failure += other.after_failure;
         self.disk.power_cuts += other.disk.power_cuts;
         self.disk.torn_writes += other.disk.torn_writes;
         self.disk.lost_writes += other.disk.lost_writes;
@@ -224,14 +228,35 @@ impl World {
         }
         self.fs.crash_after(self.rng.random_range(50..1500));
         for _ in 0..self.rng.random_range(100..400) {
-            let failed = matches!(
-                self.process().stepped.store().write_trouble(),
-                Some(StoreError::Failed(_))
-            );
-            if failed || self.fs.has_crashed() {
+            if self.fs.has_crashed() {
+                return;
+            }
+            if self.has_failed() {
+                self.live_on_after_a_failed_sync();
                 return;
             }
             self.step();
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        let trouble = self.process().stepped.store().write_trouble();
+        matches!(trouble, Some(StoreError::Failed(_)))
+    }
+
+    /// Nothing is taken any more until the next start, and what of the last commits is on the disk is not known. Clients ask on.
+    fn live_on_after_a_failed_sync(&mut self) {
+        for _ in 0..self.rng.random_range(0..60) {
+            match self.rng.random_range(0..10) {
+                0 => self.pass_time(),
+                1 => self.arrive_late(),
+                2 => _ = self.process().stepped.write(),
+                _ => self.client(),
+            }
+            if self.fs.has_crashed() {
+                return;
+            }
+            self.events.after_failure += 1;
         }
     }
 
@@ -546,5 +571,6 @@ fn every_transfer_happens_once_or_not_at_all_whatever_crashes() {
         assert!(events.checks > count && events.checkpoints > 0 && events.deleted > 0);
         let disk = events.disk;
         assert!(disk.torn_writes > 0 && disk.refused_writes > 0 && disk.failed_syncs > 0);
+        assert!(events.after_failure > 0, "{events:?}");
     }
 }
