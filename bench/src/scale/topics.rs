@@ -13,6 +13,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 use ottla_client::Connection;
+use ottla_codec::ResponseError;
 use uuid::Uuid;
 
 /// The first with topic ids.
@@ -25,9 +26,16 @@ const AT_ONCE: usize = 1000;
 /// A partition's share of a fetch.
 const PARTITION_BYTES: i32 = 1 << 20;
 const FETCH_BYTES: i32 = 50 << 20;
-/// UNKNOWN_TOPIC_OR_PARTITION and NOT_LEADER_OR_FOLLOWER.
-const NOT_LED: [i16; 2] = [3, 6];
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+
+/// Whether a broker says so of a partition that it has just made and does not lead yet.
+fn is_led_later(code: i16) -> bool {
+    let error = ResponseError::try_from_code(code);
+    matches!(
+        error,
+        Some(ResponseError::UnknownTopicOrPartition | ResponseError::NotLeaderOrFollower)
+    )
+}
 
 /// A partition by all its names.
 #[derive(Debug, Clone)]
@@ -83,7 +91,7 @@ pub async fn write(connection: &mut Connection, partitions: &[At], batch: &Bytes
             let answer = connection.call_within(limit, PRODUCE, &request).await?;
             for topic in answer.responses {
                 for answer in topic.partition_responses {
-                    if NOT_LED.contains(&answer.error_code) && started.elapsed() < limit {
+                    if is_led_later(answer.error_code) && started.elapsed() < limit {
                         not_led.insert((topic.name.clone(), answer.index));
                         continue;
                     }

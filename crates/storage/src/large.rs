@@ -74,6 +74,23 @@ impl LargeAppends {
         }
     }
 
+    /// Waits for work. `false`: there will be none any more.
+    fn wait(
+        &self,
+        told: &Condvar,
+        has_work: impl Fn(&State) -> bool,
+        is_over: impl Fn(&State) -> bool,
+    ) -> bool {
+        let mut state = self.state.lock();
+        while !has_work(&state) {
+            if is_over(&state) {
+                return false;
+            }
+            told.wait(&mut state);
+        }
+        true
+    }
+
     /// Ends the threads, once nothing is on its way.
     pub fn stop(&self) {
         self.state.lock().stop = true;
@@ -86,16 +103,8 @@ impl Inner {
     /// The life of the thread that writes.
     pub(crate) fn write_large_loop(&self) {
         let large = &self.core.large;
-        loop {
-            {
-                let mut state = large.state.lock();
-                while state.to_write.is_empty() && !state.stop {
-                    large.write.wait(&mut state);
-                }
-                if state.to_write.is_empty() {
-                    return;
-                }
-            }
+        let has_work = |state: &State| !state.to_write.is_empty();
+        while large.wait(&large.write, has_work, |state| state.stop) {
             self.step_large_writes();
         }
     }
@@ -103,18 +112,9 @@ impl Inner {
     /// The life of the thread that syncs.
     pub(crate) fn sync_large_loop(&self) {
         let large = &self.core.large;
-        loop {
-            {
-                let mut state = large.state.lock();
-                let is_last =
-                    |state: &State| state.stop && !state.is_writing && state.to_write.is_empty();
-                while state.to_sync.is_empty() && !is_last(&state) {
-                    large.sync.wait(&mut state);
-                }
-                if state.to_sync.is_empty() {
-                    return;
-                }
-            }
+        let has_work = |state: &State| !state.to_sync.is_empty();
+        let is_over = |state: &State| state.stop && !state.is_writing && state.to_write.is_empty();
+        while large.wait(&large.sync, has_work, is_over) {
             self.step_large_syncs();
         }
     }
@@ -122,11 +122,9 @@ impl Inner {
     /// Writes what is on its way. Returns whether anything was.
     pub(crate) fn step_large_writes(&self) -> bool {
         let large = &self.core.large;
-        let cargo = {
-            let mut state = large.state.lock();
-            state.is_writing = !state.to_write.is_empty();
-            std::mem::take(&mut state.to_write)
-        };
+        let cargo = begin(&mut large.state.lock(), |s| {
+            (&mut s.to_write, &mut s.is_writing)
+        });
         if cargo.is_empty() {
             return false;
         }
@@ -147,11 +145,9 @@ impl Inner {
     /// Syncs what was written. Returns whether anything was.
     pub(crate) fn step_large_syncs(&self) -> bool {
         let large = &self.core.large;
-        let loads = {
-            let mut state = large.state.lock();
-            state.is_syncing = !state.to_sync.is_empty();
-            std::mem::take(&mut state.to_sync)
-        };
+        let loads = begin(&mut large.state.lock(), |s| {
+            (&mut s.to_sync, &mut s.is_syncing)
+        });
         if loads.is_empty() {
             return false;
         }
@@ -170,6 +166,13 @@ impl Inner {
         large.rests.notify_one();
         true
     }
+}
+
+/// Takes all of a list for the thread that works it off.
+fn begin<T>(state: &mut State, list: impl Fn(&mut State) -> (&mut Vec<T>, &mut bool)) -> Vec<T> {
+    let (list, is_at_work) = list(state);
+    *is_at_work = !list.is_empty();
+    std::mem::take(list)
 }
 
 /// Neighbouring bytes for one file.

@@ -466,7 +466,7 @@ mod tests {
         assert_eq!(seen, [1]);
     }
 
-    /// A journal with files of eight pages, whose later ones are made through `next`.
+    /// A journal with files of eight header lengths, whose later ones are made through `next`.
     fn started(fs: &SimFs, dir: &Path, next: &Arc<NextFile>) -> Journal {
         let found = read(fs, dir).0;
         let fs = Arc::new(fs.clone());
