@@ -11,6 +11,7 @@ pub mod sources;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -34,6 +35,9 @@ Examples:
   ottla serve --port 0 --port-file broker.port --data-dir /tmp/scratch --durability os
   OTTLA_TOPICS=orders:3,payments:6:cleanup.policy=compact ottla serve --init-dir ./seed
   ottla serve --host 0.0.0.0 --override advertised.listeners=PLAINTEXT://broker.example:9092";
+
+/// Clients that waited for the broker have had their first answers by then.
+const START_IS_OVER: Duration = Duration::from_secs(1);
 
 /// Runs a broker.
 #[derive(Debug, Args)]
@@ -102,7 +106,13 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         if let Some(announce) = args.announce {
             ports::say_to_programs(&announce.lines(broker.node_id()));
         }
-        let stop = signals.next().await;
+        let stop = match tokio::time::timeout(START_IS_OVER, signals.next()).await {
+            Ok(stop) => stop,
+            Err(_) => {
+                ottla_pages::give_back_code();
+                signals.next().await
+            }
+        };
         say!("Stopping on {}; once more to stop at once.", stop.name());
         // From here on nobody is to be sent to it.
         drop(port_file);
