@@ -16,7 +16,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 
 use super::{Meter, Sample, Scene, create_topic_with, higher, lower};
-use crate::pages;
+use crate::pages::Stock;
 use crate::payload::Payload;
 use crate::target::Server;
 
@@ -101,12 +101,10 @@ impl UncleanLog {
         });
         create_topic_with(address, COMPACTED, 1, settings.to_vec()).await?;
         let count = scene.scaled(shape.megabytes * 1_000_000 / shape.value as u64);
-        pages::touch(
-            &scene.programs.scratch,
-            count * (shape.value as u64 + OVERHEAD),
-        )?;
+        let stock = Stock::of(count * (shape.value as u64 + OVERHEAD));
         let bootstrap = address.to_owned();
         tokio::task::spawn_blocking(move || produce(&bootstrap, shape, count)).await??;
+        drop(stock);
         let mut connection = Connection::connect(address).await?;
         alter(
             &mut connection,

@@ -18,7 +18,7 @@ use super::compaction::{self, UncleanLog};
 use super::raw::{self, PARTITIONS, each_connection};
 use super::small_requests::{heartbeat_error, heartbeat_frame};
 use super::{Sample, Scene, higher, lower, members};
-use crate::pages;
+use crate::pages::Stock;
 use crate::stats::percentile_ms;
 
 /// The partition of the light clients; the heavy ones have those before it.
@@ -251,8 +251,9 @@ impl Heavy {
                 return Ok(Heavy::Compaction(log));
             }
             Beside::Producers => {
-                pages::touch(&scene.programs.scratch, MOST_BATCHES * batch_bytes as u64)?;
+                let stock = Stock::of(MOST_BATCHES * batch_bytes as u64);
                 tokio::spawn(async move {
+                    let _stock = stock;
                     let work = move |stream, partitions| {
                         let numbers = (0..MOST_BATCHES).take_while(going.clone());
                         raw::write(stream, partitions, &batch, numbers)

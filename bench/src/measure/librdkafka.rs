@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::{Meter, Sample, Scene, TOPIC, WARM_UP_SHARE, higher, lower};
-use crate::pages;
+use crate::pages::Stock;
 use crate::payload::Payload;
 use crate::process::{disk_bytes, resident_bytes};
 
@@ -96,11 +96,12 @@ pub async fn run(scene: &Scene, load: Load) -> Result<Vec<Sample>> {
         tokio::task::spawn_blocking(move || consume(&address, load, count))
     };
     let payload = (count + warm_up) as f64 * load.size as f64;
-    pages::touch(&scene.programs.scratch, payload as u64 + CLIENT_QUEUE_BYTES)?;
+    let stock = Stock::of(payload as u64 + CLIENT_QUEUE_BYTES);
     producing(warm_up).await??;
     let meter = Meter::start(&server)?;
     producing(count).await??;
     let (wall, cpu) = meter.stop()?;
+    drop(stock);
     let resident = resident_bytes(server.pid())?;
     let disk = disk_bytes(&server.data_dir());
     let mut samples = vec![

@@ -16,7 +16,7 @@ use ottla_client::Connection;
 use ottla_codec::records::{BatchBuilder, Record};
 
 use super::{Meter, Sample, Scene, TOPIC, WARM_UP_SHARE, end_offsets, higher, lower};
-use crate::pages;
+use crate::pages::Stock;
 use crate::payload::Payload;
 use crate::stats::percentile_ms;
 
@@ -93,11 +93,12 @@ pub async fn run(scene: &Scene) -> Result<Vec<Sample>> {
         move |stream, partitions| write(stream, partitions, &batch, 0..batches)
     };
     let payload = (batches + warm_up) * CONNECTIONS as u64 * batch.len() as u64;
-    pages::touch(&scene.programs.scratch, payload)?;
+    let stock = Stock::of(payload);
     each_connection(&server.address, writing(warm_up)).await?;
     let meter = Meter::start(&server)?;
     let mut times = each_connection(&server.address, writing(batches)).await?;
     let (wall, cpu) = meter.stop()?;
+    drop(stock);
     let mut connection = Connection::connect(server.address.clone()).await?;
     let kept = end_offsets(&mut connection, PARTITIONS).await?;
     let sent = (batches + warm_up) as i64 * i64::from(CONNECTIONS) * RECORDS;
