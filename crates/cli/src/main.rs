@@ -18,7 +18,7 @@ use args::{Cli, Command};
 
 /// A broker's buffers are made by one thread and freed by another, which this allocator takes no lock for.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ottla_memory::Allocator = ottla_memory::Allocator;
 
 fn main() -> ExitCode {
     if let Some(code) = commands::kafka::run_if_called_as_a_tool() {

@@ -36,6 +36,8 @@ Examples:
   OTTLA_TOPICS=orders:3,payments:6:cleanup.policy=compact ottla serve --init-dir ./seed
   ottla serve --host 0.0.0.0 --override advertised.listeners=PLAINTEXT://broker.example:9092";
 
+/// A load frees and takes the same memory many times meanwhile; once it is over its memory goes.
+const FREED_MEMORY_WAITS: Duration = Duration::from_millis(1);
 /// Clients that waited for the broker have had their first answers by then.
 const START_IS_OVER: Duration = Duration::from_secs(1);
 
@@ -72,6 +74,7 @@ pub struct ServeArgs {
 }
 
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    ottla_memory::give_back_freed_after(FREED_MEMORY_WAITS);
     logging::start("info", args.log_format);
     let mut config = settings(&args.settings)?;
     // Removed when this ends, however it does, but for a second signal.
@@ -109,7 +112,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         let stop = match tokio::time::timeout(START_IS_OVER, signals.next()).await {
             Ok(stop) => stop,
             Err(_) => {
-                ottla_pages::give_back_code();
+                ottla_memory::give_back_code();
                 signals.next().await
             }
         };

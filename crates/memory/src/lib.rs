@@ -1,10 +1,28 @@
-//! Pages of a process that only its start needed.
+//! What a process keeps of the machine's memory.
 //!
-//! A start runs through code that never runs again: the command line, settings, recovery. The kernel maps 64 KiB around each place that runs,
-//! and what is mapped counts as the process's resident memory for ever, on a machine that has memory to spare.
+//! - **Code.** A start runs through code that never runs again: the command line, settings, recovery. The kernel maps 64 KiB around each place
+//!   that runs, and what is mapped counts as the process's resident memory for ever, on a machine that has memory to spare.
+//! - **Freed memory.** The allocator keeps it for a while, to give it out again. What a load leaves behind stays until something is
+//!   allocated after that while.
 
 #[cfg(target_os = "linux")]
 use std::ops::Range;
+use std::time::Duration;
+
+/// The allocator whose freed memory [`give_back_freed_after`] is about. A binary names it as its own.
+pub use mimalloc::MiMalloc as Allocator;
+
+/// `mi_option_purge_delay` of `mimalloc.h`; the Rust declarations leave it out.
+const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+
+/// Freed memory goes back to the kernel once it was free for about `wait` (mimalloc's own: a second), in milliseconds. The environment variable
+/// `MIMALLOC_PURGE_DELAY` overrides it.
+#[allow(unsafe_code)]
+pub fn give_back_freed_after(wait: Duration) {
+    let ms = std::ffi::c_long::try_from(wait.as_millis()).unwrap_or(std::ffi::c_long::MAX);
+    // SAFETY: Sets a number that the allocator reads when memory is freed; any is valid (mimalloc.h).
+    unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, ms) };
+}
 
 /// Takes the program's code and that of its libraries out of the resident memory. What runs from here on is mapped again as it runs: from
 /// the page cache, where it stays. Does nothing outside of Linux, or without `/proc`.
