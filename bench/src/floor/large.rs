@@ -10,20 +10,20 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{FetchRequest, ProduceRequest};
 use ottla_codec::batch::BatchHeader;
 use tokio::net::TcpListener;
 
 use super::Kind;
-use super::setup::{self, LENGTH_LEN, Request, Taken};
+use super::setup::{self, LENGTH_LEN, Request, Topic};
 
 /// What all connections share.
 struct Floor {
     kind: Kind,
     data: PathBuf,
-    taken: Taken,
+    topic: Topic,
     /// The first batch. All of a load are as large and have as many records, so it tells where in a file an offset is.
     batch: OnceLock<(Bytes, i64)>,
 }
@@ -33,7 +33,7 @@ pub async fn serve(listener: TcpListener, kind: Kind, data: &Path) -> Result<()>
     let floor = Arc::new(Floor {
         kind,
         data: data.to_owned(),
-        taken: Taken::default(),
+        topic: Topic::at(listener.local_addr()?),
         batch: OnceLock::new(),
     });
     loop {
@@ -65,15 +65,21 @@ struct Connection<'a> {
 impl Connection<'_> {
     fn run(mut self) -> Result<()> {
         let mut buffer = BytesMut::new();
-        let mut produced = setup::produce_answer()?.to_vec();
+        let mut produced: HashMap<i32, Vec<u8>> = HashMap::new();
         let mut fetched = None;
         while self.read_frame(&mut buffer)? {
             let frame = buffer.freeze();
             match setup::request(&frame)? {
                 Request::Produce(request) => {
-                    self.keep(&request)?;
-                    setup::correlate(&mut produced, &frame)?;
-                    self.stream.write_all(&produced)?;
+                    let partition = self.keep(&request)?;
+                    let answer = match produced.entry(partition) {
+                        Entry::Occupied(made) => made.into_mut(),
+                        Entry::Vacant(none) => {
+                            none.insert(setup::produce_answer(partition)?.to_vec())
+                        }
+                    };
+                    setup::correlate(answer, &frame)?;
+                    self.stream.write_all(answer)?;
                 }
                 Request::Fetch(request) => {
                     let (batch, records) = self.floor.batch.get().context("nothing was sent")?;
@@ -86,7 +92,7 @@ impl Connection<'_> {
                     self.send(&request, batch, *records)?;
                     self.stream.write_all(tail)?;
                 }
-                Request::Other => self.stream.write_all(&self.floor.taken.answer(&frame)?)?,
+                Request::Other => self.stream.write_all(&self.floor.topic.answer(&frame)?)?,
             }
             // The same memory for the next one; another where the first batch is kept.
             buffer = frame.try_into_mut().unwrap_or_default();
@@ -107,19 +113,22 @@ impl Connection<'_> {
         Ok(true)
     }
 
-    fn keep(&mut self, request: &ProduceRequest) -> Result<()> {
-        for partition in request.topic_data.iter().flat_map(|t| &t.partition_data) {
-            let batch = partition.records.as_ref().context("no batch")?;
-            let records = i64::from(BatchHeader::parse(batch)?.record_count);
-            self.floor.batch.get_or_init(|| (batch.clone(), records));
-            if self.floor.kind == Kind::Synced {
-                let mut file = self.file(partition.index)?;
-                file.write_all(batch)?;
-                file.sync_data()?;
-            }
-            self.floor.taken.add(records);
+    /// Returns the partition; all clients of loads send to one at a time.
+    fn keep(&mut self, request: &ProduceRequest) -> Result<i32> {
+        let partitions = request.topic_data.iter().flat_map(|t| &t.partition_data);
+        let [partition] = partitions.collect::<Vec<_>>()[..] else {
+            bail!("not one partition: {request:?}");
+        };
+        let batch = partition.records.as_ref().context("no batch")?;
+        let records = i64::from(BatchHeader::parse(batch)?.record_count);
+        self.floor.batch.get_or_init(|| (batch.clone(), records));
+        if self.floor.kind == Kind::Synced {
+            let mut file = self.file(partition.index)?;
+            file.write_all(batch)?;
+            file.sync_data()?;
         }
-        Ok(())
+        self.floor.topic.add(records);
+        Ok(partition.index)
     }
 
     /// Sends the batch at the offset that is asked for.
@@ -182,7 +191,7 @@ mod tests {
             let mut stream = TcpStream::connect(&address).unwrap();
             for _ in 0..2 {
                 let answer = exchange(&mut stream, &raw::produce_frame(1, batch.clone()).unwrap());
-                assert_eq!(answer, setup::produce_answer().unwrap()[LENGTH_LEN..]);
+                assert_eq!(answer, setup::produce_answer(1).unwrap()[LENGTH_LEN..]);
             }
             let fetch = raw::fetch_frame(1, 3, batch.len() as i32).unwrap();
             for _ in 0..2 {

@@ -1,20 +1,24 @@
-//! What a load asks before it begins and after it ended, answered as a broker would: Metadata, CreateTopics, ListOffsets.
+//! What a load asks before it begins and after it ended, answered as a broker would: ApiVersions, Metadata, CreateTopics, ListOffsets.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
-use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
-    ApiKey, CreateTopicsRequest, CreateTopicsResponse, FetchRequest, FetchResponse,
-    ListOffsetsRequest, ListOffsetsResponse, MetadataResponse, ProduceRequest, ProduceResponse,
-    RequestHeader, ResponseHeader, TopicName,
+    ApiKey, ApiVersionsResponse, BrokerId, CreateTopicsRequest, CreateTopicsResponse, FetchRequest,
+    FetchResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataResponse, ProduceRequest,
+    ProduceResponse, RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
@@ -25,14 +29,38 @@ pub const LENGTH_LEN: usize = 4;
 /// Where the correlation id is in a frame, its length included: the same in answers.
 const REQUEST_CORRELATION_AT: usize = LENGTH_LEN + 4;
 
-/// How many records were taken.
-#[derive(Debug, Default)]
-pub struct Taken(AtomicI64);
+/// What clients are told to use: what loads of our own use, and what librdkafka needs for record batches.
+const APIS: [(ApiKey, i16, i16); 6] = [
+    (ApiKey::Produce, 3, PRODUCE),
+    (ApiKey::Fetch, 4, 12),
+    (ApiKey::ListOffsets, 1, 7),
+    (ApiKey::Metadata, 1, 9),
+    (ApiKey::ApiVersions, 0, 3),
+    (ApiKey::CreateTopics, 2, 7),
+];
+const PRODUCE: i16 = 9;
 
-impl Taken {
+/// The one topic, its one broker, and how many records were taken.
+#[derive(Debug)]
+pub struct Topic {
+    broker: SocketAddr,
+    partitions: AtomicI32,
+    taken: AtomicI64,
+}
+
+impl Topic {
+    /// Not made yet.
+    pub fn at(broker: SocketAddr) -> Topic {
+        Topic {
+            broker,
+            partitions: AtomicI32::new(0),
+            taken: AtomicI64::new(0),
+        }
+    }
+
     /// Counts `records` more.
     pub fn add(&self, records: i64) {
-        self.0.fetch_add(records, Ordering::Relaxed);
+        self.taken.fetch_add(records, Ordering::Relaxed);
     }
 
     /// Answers a whole frame (its length included) that is no part of a load.
@@ -41,15 +69,24 @@ impl Taken {
         let (api, header) = header(&mut body)?;
         let (version, id) = (header.request_api_version, header.correlation_id);
         match api {
-            ApiKey::Metadata => {
-                let broker = MetadataResponseBroker::default();
-                let answer = MetadataResponse::default().with_brokers(vec![broker]);
+            ApiKey::ApiVersions => {
+                let keys = APIS.map(|(api, min, max)| {
+                    ApiVersion::default()
+                        .with_api_key(api as i16)
+                        .with_min_version(min)
+                        .with_max_version(max)
+                });
+                let answer = ApiVersionsResponse::default().with_api_keys(keys.to_vec());
                 encode(api, version, id, &answer)
             }
+            ApiKey::Metadata => encode(api, version, id, &self.metadata()),
             ApiKey::CreateTopics => {
                 let request = CreateTopicsRequest::decode(&mut body, version)?;
-                let made = |name| CreatableTopicResult::default().with_name(name);
-                let topics = request.topics.into_iter().map(|topic| made(topic.name));
+                let topics = request.topics.into_iter().map(|topic| {
+                    self.partitions
+                        .store(topic.num_partitions, Ordering::Relaxed);
+                    CreatableTopicResult::default().with_name(topic.name)
+                });
                 let answer = CreateTopicsResponse::default().with_topics(topics.collect());
                 encode(api, version, id, &answer)
             }
@@ -61,9 +98,29 @@ impl Taken {
         }
     }
 
+    fn metadata(&self) -> MetadataResponse {
+        let broker = MetadataResponseBroker::default()
+            .with_host(StrBytes::from_string(self.broker.ip().to_string()))
+            .with_port(i32::from(self.broker.port()));
+        let partitions = (0..self.partitions.load(Ordering::Relaxed)).map(|index| {
+            MetadataResponsePartition::default()
+                .with_partition_index(index)
+                .with_leader_id(broker.node_id)
+                .with_replica_nodes(vec![broker.node_id])
+                .with_isr_nodes(vec![broker.node_id])
+        });
+        let topic = MetadataResponseTopic::default()
+            .with_name(Some(TopicName(StrBytes::from_static_str(TOPIC))))
+            .with_partitions(partitions.collect());
+        MetadataResponse::default()
+            .with_controller_id(BrokerId(0))
+            .with_brokers(vec![broker])
+            .with_topics(vec![topic])
+    }
+
     /// Only the sum is asked for: it all stands in the first partition.
     fn offsets(&self, request: ListOffsetsRequest) -> ListOffsetsResponse {
-        let taken = self.0.load(Ordering::Relaxed);
+        let taken = self.taken.load(Ordering::Relaxed);
         let topics = request.topics.into_iter().map(|topic| {
             let partitions = topic.partitions.into_iter().map(|partition| {
                 let index = partition.partition_index;
@@ -95,7 +152,7 @@ fn header(body: &mut Bytes) -> Result<(ApiKey, RequestHeader)> {
 pub enum Request {
     Produce(ProduceRequest),
     Fetch(FetchRequest),
-    /// What comes before a load, or after it: [`Taken::answer`].
+    /// What comes before a load, or after it: [`Topic::answer`].
     Other,
 }
 
@@ -116,14 +173,14 @@ pub fn is_produce(frame: &[u8]) -> bool {
     frame.get(LENGTH_LEN..LENGTH_LEN + 2) == Some(&(ApiKey::Produce as i16).to_be_bytes())
 }
 
-/// The answer to every Produce request of a load (version 9): only the correlation id differs.
-pub fn produce_answer() -> Result<Bytes> {
-    let partition = PartitionProduceResponse::default();
+/// The answer to every Produce request of a load (version 9) for that partition: only the correlation id differs.
+pub fn produce_answer(partition: i32) -> Result<Bytes> {
+    let partition = PartitionProduceResponse::default().with_index(partition);
     let topic = TopicProduceResponse::default()
         .with_name(TopicName(StrBytes::from_static_str(TOPIC)))
         .with_partition_responses(vec![partition]);
     let answer = ProduceResponse::default().with_responses(vec![topic]);
-    encode(ApiKey::Produce, 9, 0, &answer)
+    encode(ApiKey::Produce, PRODUCE, 0, &answer)
 }
 
 /// What comes before and after a batch of `length` bytes in the answer to every Fetch request of a load (version 12).

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use super::Kind;
-use super::setup::{self, Taken};
+use super::setup::{self, Topic};
 
 /// The file is written zeros before, and from the beginning again when it is full: a sync writes no metadata.
 const FILE_LEN: u64 = 32 << 20;
@@ -22,7 +22,7 @@ const READ_BYTES: usize = 4096;
 
 /// Serves connections on this thread's runtime.
 pub async fn serve(listener: TcpListener, kind: Kind, data: &Path) -> Result<()> {
-    let taken = Arc::new(Taken::default());
+    let topic = Arc::new(Topic::at(listener.local_addr()?));
     let log = match kind {
         Kind::Answer => None,
         Kind::Synced => Some(Log::start(data)?),
@@ -30,23 +30,23 @@ pub async fn serve(listener: TcpListener, kind: Kind, data: &Path) -> Result<()>
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let (taken, log) = (taken.clone(), log.clone());
+        let (topic, log) = (topic.clone(), log.clone());
         tokio::spawn(async move {
-            if let Err(e) = connection(stream, &taken, log.as_deref()).await {
+            if let Err(e) = connection(stream, &topic, log.as_deref()).await {
                 eprintln!("{e:#}");
             }
         });
     }
 }
 
-async fn connection(mut stream: TcpStream, taken: &Taken, log: Option<&Log>) -> Result<()> {
+async fn connection(mut stream: TcpStream, topic: &Topic, log: Option<&Log>) -> Result<()> {
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
-    let mut answer = setup::produce_answer()?.to_vec();
+    let mut answer = setup::produce_answer(0)?.to_vec();
     loop {
         while let Some(length) = setup::whole_frame(&buffer)? {
             let frame = buffer.split_to(length);
             if !setup::is_produce(&frame) {
-                stream.write_all(&taken.answer(&frame)?).await?;
+                stream.write_all(&topic.answer(&frame)?).await?;
                 continue;
             }
             setup::correlate(&mut answer, &frame)?;
@@ -54,7 +54,7 @@ async fn connection(mut stream: TcpStream, taken: &Taken, log: Option<&Log>) -> 
                 log.keep(frame).await?;
             }
             // One batch of one record, as the loads of small requests send.
-            taken.add(1);
+            topic.add(1);
             stream.write_all(&answer).await?;
         }
         buffer.reserve(READ_BYTES);
@@ -158,7 +158,7 @@ mod tests {
             let mut stream = TcpStream::connect(&address).await.unwrap();
             // Cut in the middle: a frame is not what a read brings.
             let (first, second) = frame.split_at(frame.len() / 2);
-            let answer = setup::produce_answer().unwrap();
+            let answer = setup::produce_answer(0).unwrap();
             for _ in 0..3 {
                 stream.write_all(first).await.unwrap();
                 stream.write_all(second).await.unwrap();

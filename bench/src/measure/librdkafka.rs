@@ -16,6 +16,7 @@ use super::{Meter, Sample, Scene, TOPIC, WARM_UP_SHARE, higher, lower};
 use crate::pages::Stock;
 use crate::payload::Payload;
 use crate::process::{disk_bytes, resident_bytes};
+use crate::target::Target;
 
 /// A shape of load.
 #[derive(Debug, Clone, Copy)]
@@ -102,15 +103,21 @@ pub async fn run(scene: &Scene, load: Load) -> Result<Vec<Sample>> {
     producing(count).await??;
     let (wall, cpu) = meter.stop()?;
     drop(stock);
-    let resident = resident_bytes(server.pid())?;
-    let disk = disk_bytes(&server.data_dir());
     let mut samples = vec![
         higher("produce", "MB/s", gigabytes * 1e3 / wall),
         lower("produce CPU", "s/GB", cpu / gigabytes),
         lower("produce CPU", "s per million", cpu / millions),
+    ];
+    if matches!(scene.target, Target::Floor(_)) {
+        // It has no offsets for consumers.
+        return Ok(samples);
+    }
+    let resident = resident_bytes(server.pid())?;
+    let disk = disk_bytes(&server.data_dir());
+    samples.extend([
         lower("resident, loaded", "MB", resident as f64 / 1e6),
         lower("disk", "bytes per payload byte", disk as f64 / payload),
-    ];
+    ]);
 
     consuming(warm_up).await??;
     let meter = Meter::start(&server)?;

@@ -205,7 +205,7 @@ impl Measurement {
     pub fn floor(self) -> Option<floor::Load> {
         match self {
             Measurement::Connections(_) => Some(floor::Load::Small),
-            Measurement::Raw => Some(floor::Load::Large),
+            Measurement::Raw | Measurement::Librdkafka(_) => Some(floor::Load::Large),
             _ => None,
         }
     }
