@@ -2,10 +2,12 @@
 //!
 //! A virtual machine gives free memory back to its host (free page reporting, a balloon). The next program that touches such a page
 //! waits for the host, and the wait is booked as CPU time of its write: ten times what the copy costs. Which broker meets those
-//! pages would be chance. A page that was freed a moment ago is not given back yet, and the kernel hands out the last one freed first. So a load
-//! is given pages that are freed as it takes them.
+//! pages would be chance. Pages of the page cache that were freed a moment ago are not given back yet, and the next file that grows
+//! gets them (freed memory of a process it does not get). So a load is given such pages as it takes them.
 
-use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -17,34 +19,55 @@ const CHUNK: u64 = 64 << 20;
 const AHEAD: u64 = 128 << 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
-/// Memory that is there, freed as others take it; the rest when it is dropped.
+/// Page cache of a file without blocks, freed as others take memory; the rest when it is dropped.
 pub struct Stock {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Stock {
-    /// Takes `bytes` of memory, at most half of what is available, and touches it. Outside of Linux it takes none.
-    pub fn of(bytes: u64) -> Stock {
+    /// Fills page cache with `bytes`, at most half of the memory that is available, of a file in `directory`. Outside of Linux it does nothing.
+    pub fn of(bytes: u64, directory: &Path) -> io::Result<Stock> {
         let half = meminfo("MemAvailable:").unwrap_or(0) / 2;
-        let chunks = bytes.min(half).div_ceil(CHUNK);
-        let mut chunks: VecDeque<Vec<u8>> = (0..chunks).map(|_| vec![1; CHUNK as usize]).collect();
+        let mut chunks = bytes.min(half).div_ceil(CHUNK);
+        let file = tempfile::tempfile_in(directory)?;
+        fill(&file, chunks * CHUNK)?;
         let stop = Arc::new(AtomicBool::new(false));
         let is_over = stop.clone();
         let thread = thread::spawn(move || {
             let Some(wanted) = meminfo("MemFree:").map(|free| free + AHEAD) else {
                 return;
             };
-            while !is_over.load(Ordering::Relaxed) && !chunks.is_empty() {
-                release(&mut chunks, wanted, || meminfo("MemFree:"));
+            while !is_over.load(Ordering::Relaxed) && chunks > 0 {
+                let free = || meminfo("MemFree:");
+                chunks = release(chunks, wanted, free, |chunk| forget(&file, chunk * CHUNK));
                 thread::park_timeout(BETWEEN_LOOKS);
             }
         });
-        Stock {
+        Ok(Stock {
             stop,
             thread: Some(thread),
-        }
+        })
     }
+}
+
+/// Reads a file of zeros of that length.
+fn fill(file: &File, bytes: u64) -> io::Result<()> {
+    file.set_len(bytes)?;
+    let mut zeros = io::BufReader::with_capacity(1 << 20, file);
+    io::copy(&mut zeros, &mut io::sink()).map(drop)
+}
+
+/// Frees the pages of a chunk, which nobody has written to.
+fn forget(file: &File, at: u64) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{Advice, fadvise};
+        // An advice that is not taken leaves the pages for later.
+        let _ = fadvise(file, at, std::num::NonZeroU64::new(CHUNK), Advice::DontNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, at);
 }
 
 impl Drop for Stock {
@@ -58,9 +81,18 @@ impl Drop for Stock {
     }
 }
 
-/// Frees chunks until `wanted` bytes are free.
-fn release<T>(chunks: &mut VecDeque<T>, wanted: u64, free: impl Fn() -> Option<u64>) {
-    while free().is_some_and(|free| free < wanted) && chunks.pop_front().is_some() {}
+/// Frees chunks, the last first, until `wanted` bytes are free. Returns how many are left.
+fn release(
+    mut chunks: u64,
+    wanted: u64,
+    free: impl Fn() -> Option<u64>,
+    forget: impl Fn(u64),
+) -> u64 {
+    while chunks > 0 && free().is_some_and(|free| free < wanted) {
+        chunks -= 1;
+        forget(chunks);
+    }
+    chunks
 }
 
 /// A line of `/proc/meminfo`, in bytes.
@@ -81,27 +113,18 @@ mod tests {
 
     use super::*;
 
-    /// Tells of its end.
-    struct Chunk<'a>(&'a Cell<u64>);
-
-    impl Drop for Chunk<'_> {
-        fn drop(&mut self) {
-            self.0.set(self.0.get() + 10);
-        }
-    }
-
     #[test]
     fn chunks_are_freed_until_there_is_what_is_wanted_or_none_is_left() {
         let free = Cell::new(5);
-        let mut chunks: VecDeque<_> = (0..4).map(|_| Chunk(&free)).collect();
-        release(&mut chunks, 25, || Some(free.get()));
-        assert_eq!((free.get(), chunks.len()), (25, 2));
-        release(&mut chunks, 25, || Some(free.get()));
-        assert_eq!(chunks.len(), 2, "nobody took any");
-        release(&mut chunks, 100, || None);
-        assert_eq!(chunks.len(), 2, "nothing is known");
-        release(&mut chunks, 100, || Some(free.get()));
-        assert_eq!((free.get(), chunks.len()), (45, 0));
+        let freed = |_| free.set(free.get() + 10);
+        let chunks = release(4, 25, || Some(free.get()), freed);
+        assert_eq!((free.get(), chunks), (25, 2));
+        let chunks = release(chunks, 25, || Some(free.get()), freed);
+        assert_eq!(chunks, 2, "nobody took any");
+        let chunks = release(chunks, 100, || None, freed);
+        assert_eq!(chunks, 2, "nothing is known");
+        let chunks = release(chunks, 100, || Some(free.get()), freed);
+        assert_eq!((free.get(), chunks), (45, 0));
     }
 
     #[test]

@@ -101,7 +101,10 @@ impl UncleanLog {
         });
         create_topic_with(address, COMPACTED, 1, settings.to_vec()).await?;
         let count = scene.scaled(shape.megabytes * 1_000_000 / shape.value as u64);
-        let stock = Stock::of(count * (shape.value as u64 + OVERHEAD));
+        let stock = Stock::of(
+            count * (shape.value as u64 + OVERHEAD),
+            &scene.programs.scratch,
+        )?;
         let bootstrap = address.to_owned();
         tokio::task::spawn_blocking(move || produce(&bootstrap, shape, count)).await??;
         drop(stock);

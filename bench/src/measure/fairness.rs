@@ -251,7 +251,7 @@ impl Heavy {
                 return Ok(Heavy::Compaction(log));
             }
             Beside::Producers => {
-                let stock = Stock::of(MOST_BATCHES * batch_bytes as u64);
+                let stock = Stock::of(MOST_BATCHES * batch_bytes as u64, &scene.programs.scratch)?;
                 tokio::spawn(async move {
                     let _stock = stock;
                     let work = move |stream, partitions| {

@@ -97,7 +97,7 @@ pub async fn run(scene: &Scene, load: Load) -> Result<Vec<Sample>> {
         tokio::task::spawn_blocking(move || consume(&address, load, count))
     };
     let payload = (count + warm_up) as f64 * load.size as f64;
-    let stock = Stock::of(payload as u64 + CLIENT_QUEUE_BYTES);
+    let stock = Stock::of(payload as u64 + CLIENT_QUEUE_BYTES, &scene.programs.scratch)?;
     producing(warm_up).await??;
     let meter = Meter::start(&server)?;
     producing(count).await??;

@@ -93,7 +93,7 @@ pub async fn run(scene: &Scene) -> Result<Vec<Sample>> {
         move |stream, partitions| write(stream, partitions, &batch, 0..batches)
     };
     let payload = (batches + warm_up) * CONNECTIONS as u64 * batch.len() as u64;
-    let stock = Stock::of(payload);
+    let stock = Stock::of(payload, &scene.programs.scratch)?;
     each_connection(&server.address, writing(warm_up)).await?;
     let meter = Meter::start(&server)?;
     let mut times = each_connection(&server.address, writing(batches)).await?;
