@@ -188,6 +188,10 @@ pub fn read_all(bootstrap: &str, topic: &str) -> Log {
                 Promise::Kept.hold(false, || format!("a record cannot be read: {error}"));
                 continue;
             }
+            // The client goes on by itself: a machine may stand still for as long as its patience lasts.
+            Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure,
+            )) => continue,
             message => message.expect("the broker serves the log"),
         };
         if message.offset() < ends[&message.partition()] {
