@@ -6,8 +6,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::Served;
 use support::wire::*;
+use support::{PATIENCE, Served};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -34,6 +34,20 @@ async fn a_thousand_idle_connections_cost_little() {
     );
     assert!(idle < 30 * MIB, "{} KiB idle", idle >> 10);
     assert!(with < idle + 20 * MIB, "{} KiB more", (with - idle) >> 10);
+    assert_eq!(broker.stop().0, Some(0));
+}
+
+#[test]
+fn what_only_the_start_ran_does_not_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Served::start(dir.path());
+    let deadline = Instant::now() + PATIENCE;
+    // Most of it is code.
+    while broker.memory("VmRSS") > broker.memory("VmHWM") * 6 / 10 {
+        let (now, most) = (broker.memory("VmRSS"), broker.memory("VmHWM"));
+        assert!(Instant::now() < deadline, "{now} bytes of {most}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     assert_eq!(broker.stop().0, Some(0));
 }
 
