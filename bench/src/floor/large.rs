@@ -115,8 +115,8 @@ impl Connection<'_> {
 
     /// Returns the partition; all clients of loads send to one at a time.
     fn keep(&mut self, request: &ProduceRequest) -> Result<i32> {
-        let partitions = request.topic_data.iter().flat_map(|t| &t.partition_data);
-        let [partition] = partitions.collect::<Vec<_>>()[..] else {
+        let mut partitions = request.topic_data.iter().flat_map(|t| &t.partition_data);
+        let (Some(partition), None) = (partitions.next(), partitions.next()) else {
             bail!("not one partition: {request:?}");
         };
         let batch = partition.records.as_ref().context("no batch")?;

@@ -8,7 +8,7 @@ use ottla_memory::{Allocator, give_back_freed_after};
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
-const KIB: usize = 64 << 10;
+const TAKEN_KIB: usize = 64 << 10;
 
 /// KiB of memory of this process that no file stands behind.
 fn resident() -> usize {
@@ -28,10 +28,13 @@ fn what_is_freed_goes_back_at_once_when_nothing_is_to_wait() {
     let blocks: Vec<Vec<u8>> = (0..64).map(|n| vec![n; 1 << 20]).collect();
     let taken = resident();
     assert!(
-        taken > before + KIB * 3 / 4,
-        "{before} KiB, then {taken} with {KIB} more"
+        taken > before + TAKEN_KIB * 3 / 4,
+        "{before} KiB, then {taken} with {TAKEN_KIB} more"
     );
     drop(blocks);
     let left = resident();
-    assert!(left < before + KIB / 4, "{left} KiB are left, of {taken}");
+    assert!(
+        left < before + TAKEN_KIB / 4,
+        "{left} KiB are left, of {taken}"
+    );
 }

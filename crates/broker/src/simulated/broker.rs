@@ -29,6 +29,16 @@ pub enum Damage {
     Kill,
 }
 
+impl Damage {
+    /// Leaves the disk as the process finds it next.
+    pub(crate) fn befall(self, fs: &SimFs) {
+        match self {
+            Damage::PowerCut => fs.crash(),
+            Damage::Kill => fs.kill(),
+        }
+    }
+}
+
 /// What on the disk is changed, and how: see `SimFs::damage`.
 pub type Change<'a> = (usize, &'a dyn Fn(&mut Vec<u8>));
 
@@ -170,10 +180,7 @@ impl Simulated {
     /// # Errors
     /// It does not start, which it must.
     pub fn restart(&mut self, damage: Damage) -> anyhow::Result<()> {
-        match damage {
-            Damage::PowerCut => self.fs.crash(),
-            Damage::Kill => self.fs.kill(),
-        }
+        damage.befall(&self.fs);
         self.clock.lock().monotonic_ms = 0;
         self.timers = Timers::default();
         self.process = None;

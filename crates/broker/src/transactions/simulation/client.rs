@@ -12,7 +12,8 @@ use super::bank::{Bank, Transfer};
 use super::requests::{Answer, Call, Identity};
 use super::{ACCOUNTS, process};
 
-const NOBODY: ProducerEpoch = ProducerEpoch {
+/// Who has no producer id yet.
+pub(super) const NOBODY: ProducerEpoch = ProducerEpoch {
     producer_id: -1,
     epoch: -1,
 };

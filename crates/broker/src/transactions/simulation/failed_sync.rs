@@ -5,17 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ottla_codec::ResponseError;
 use ottla_codec::control::Outcome;
-use ottla_coordinator::Now;
-use ottla_coordinator::transactions::{ProducerEpoch, TransactionVersion};
+use ottla_coordinator::transactions::TransactionVersion;
 use ottla_storage::fs::sim::SimFs;
-use parking_lot::Mutex;
 
+use super::client::NOBODY;
 use super::place_of;
-use super::process::{MAX_TIMEOUT_MS, settings};
+use super::process::{self, MAX_TIMEOUT_MS, settings};
 use super::requests::{self, Answer, Call, Identity};
 use crate::reply::Reply;
 use crate::settings::Settings;
-use crate::simulated::{Process, SetClock};
+use crate::simulated::{Damage, Process, SetClock};
 
 const POSITION: i64 = 5;
 /// The number of the transactional id, and of the input.
@@ -24,14 +23,6 @@ const INPUT: i32 = 1;
 const ACCOUNTS: [usize; 2] = [0, 2];
 /// Of power cuts: whether they take what was not synced is a matter of chance.
 const SEEDS: u64 = 12;
-
-/// How the process ends after the failed sync.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// What was written stays, synced or not.
-    Kill,
-    PowerCut,
-}
 
 /// A transaction, request by request.
 fn plan(version: TransactionVersion, outcome: Outcome) -> Vec<Call> {
@@ -65,18 +56,12 @@ impl Run {
         let mut run = Run {
             fs: SimFs::new(seed),
             settings: settings(),
-            clock: Arc::new(Mutex::new(Now {
-                monotonic_ms: 0,
-                wall_ms: 1_000_000,
-            })),
+            clock: process::clock(),
             process: None,
             who: Identity {
                 input: INPUT,
                 version,
-                producer: ProducerEpoch {
-                    producer_id: -1,
-                    epoch: -1,
-                },
+                producer: NOBODY,
                 timeout_ms: MAX_TIMEOUT_MS,
             },
         };
@@ -90,12 +75,9 @@ impl Run {
         self.process = Some(process.expect("a start"));
     }
 
-    fn restart(&mut self, end: End) {
+    fn restart(&mut self, end: Damage) {
         self.process = None;
-        match end {
-            End::Kill => self.fs.kill(),
-            End::PowerCut => self.fs.crash(),
-        }
+        end.befall(&self.fs);
         self.start();
     }
 
@@ -125,11 +107,8 @@ impl Run {
     /// What there is after the transaction.
     fn check(&self, outcome: Outcome) {
         for account in ACCOUNTS {
-            let read = |committed| {
-                requests::fetch(self.process(), place_of(account), 0, committed, 1 << 20)
-                    .expect("readable")
-            };
-            let found = read(true);
+            let found = requests::fetch(self.process(), place_of(account), 0, true, 1 << 20);
+            let found = found.expect("readable");
             assert_eq!(found.last_stable, found.high_watermark, "nothing is open");
             let records: usize = found.batches.iter().map(|b| b.records.len()).sum();
             assert_eq!(records, 1, "once, and whoever reads drops what was aborted");
@@ -158,7 +137,7 @@ fn refusal(call: &Call) -> ResponseError {
 }
 
 /// The sync of request `at` fails.
-fn fail(version: TransactionVersion, outcome: Outcome, at: usize, end: End, seed: u64) {
+fn fail(version: TransactionVersion, outcome: Outcome, at: usize, end: Damage, seed: u64) {
     let calls = plan(version, outcome);
     let mut run = Run::new(seed, version);
     for call in &calls[..at] {
@@ -184,9 +163,9 @@ fn a_request_whose_sync_fails_is_asked_again_until_the_broker_is_back() {
     for version in [TransactionVersion::V1, TransactionVersion::V2] {
         for outcome in [Outcome::Commit, Outcome::Abort] {
             for at in 0..plan(version, outcome).len() {
-                fail(version, outcome, at, End::Kill, 0);
+                fail(version, outcome, at, Damage::Kill, 0);
                 for seed in 0..SEEDS {
-                    fail(version, outcome, at, End::PowerCut, seed);
+                    fail(version, outcome, at, Damage::PowerCut, seed);
                 }
             }
         }

@@ -19,11 +19,9 @@ use bytes::Bytes;
 use ottla_codec::ResponseError;
 use ottla_codec::control::Outcome;
 use ottla_codec::records::BatchBuilder;
-use ottla_coordinator::Now;
 use ottla_coordinator::transactions::TransactionVersion;
 use ottla_storage::StoreError;
 use ottla_storage::fs::sim::{SimFs, SimStats};
-use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -33,7 +31,7 @@ use self::process::MAX_TIMEOUT_MS;
 use self::requests::{Answer, Call, Identity};
 use crate::reply::{Later, Reply};
 use crate::settings::Settings;
-use crate::simulated::{Process, SetClock, Timers, poll};
+use crate::simulated::{Damage, Process, SetClock, Timers, poll};
 
 /// Where orders come from: topic and partitions.
 const INPUTS: (&str, i32) = ("orders", 3);
@@ -136,10 +134,7 @@ impl World {
             rng,
             fs: SimFs::new(seed),
             settings: process::settings(),
-            clock: Arc::new(Mutex::new(Now {
-                monotonic_ms: 0,
-                wall_ms: 1_000_000,
-            })),
+            clock: process::clock(),
             process: None,
             clients,
             waiting: BTreeMap::new(),
@@ -205,10 +200,11 @@ impl World {
     }
 
     fn cut(&mut self) {
-        match self.rng.random_bool(0.8) {
-            true => self.fs.crash(),
-            false => self.fs.kill(),
-        }
+        let end = match self.rng.random_bool(0.8) {
+            true => Damage::PowerCut,
+            false => Damage::Kill,
+        };
+        end.befall(&self.fs);
     }
 
     /// The process ends, or the power. Who waits hears nothing.

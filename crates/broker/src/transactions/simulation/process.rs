@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use ottla_codec::api::Api;
+use ottla_coordinator::Now;
 use ottla_storage::{NewTopic, TopicId};
+use parking_lot::Mutex;
 
 use super::{ACCOUNT_TOPICS, INPUTS, PARTITIONS_OF_ACCOUNTS};
 use crate::context::RequestContext;
 use crate::reply::{Later, Reply};
 use crate::settings::{BrokerConfig, Settings};
-use crate::simulated::{Process, poll};
+use crate::simulated::{Process, SetClock, poll};
 
 pub(super) const MAX_TIMEOUT_MS: i32 = 3_000;
 /// Longer than any transaction may be open.
@@ -38,6 +40,14 @@ pub(super) fn settings() -> Arc<Settings> {
         values: values.map(|(name, value)| (name.to_owned(), value)).into(),
     };
     Arc::new(Settings::new(&config).expect("valid settings"))
+}
+
+/// A clock of its own for a run, which stands still.
+pub(super) fn clock() -> SetClock {
+    Arc::new(Mutex::new(Now {
+        monotonic_ms: 0,
+        wall_ms: 1_000_000,
+    }))
 }
 
 impl Process {

@@ -23,6 +23,7 @@ use ottla_codec::produce::{ProducePartition, ProduceRequest, ProduceTopic};
 use ottla_codec::records::{BatchBuilder, Record, iterate};
 use ottla_coordinator::transactions::{ProducerEpoch, TransactionVersion};
 
+use super::client::NOBODY;
 use super::process::later;
 use super::{GROUP, INPUTS, Place, place_of};
 use crate::handlers;
@@ -71,10 +72,7 @@ impl Answer {
     fn of(error: i16) -> Answer {
         Answer {
             error,
-            producer: ProducerEpoch {
-                producer_id: -1,
-                epoch: -1,
-            },
+            producer: NOBODY,
             offset: -1,
         }
     }
