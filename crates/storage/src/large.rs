@@ -221,6 +221,9 @@ pub(crate) fn write<'a>(
         let write = || {
             let file = run.partition.writable(run.segment)?;
             file.write_at(run.position, &bufs)?;
+            if core.synced() {
+                file.start_sync(run.position, run.end - run.position);
+            }
             Ok(file)
         };
         let file = write().map_err(|e| GroupError::before_journal("writing a segment", &e))?;

@@ -113,7 +113,7 @@ async fn small_commits_to_other_partitions_do_not_wait_for_the_disk_to_take_a_la
 }
 
 #[tokio::test]
-async fn a_large_append_is_written_while_the_disk_takes_another() {
+async fn a_large_append_is_written_and_on_its_way_to_the_disk_while_the_disk_takes_another() {
     let dir = tempfile::tempdir().unwrap();
     let (fs, store, topic) = opened(dir.path()).await;
     fs.hold_segments();
@@ -133,10 +133,12 @@ async fn a_large_append_is_written_while_the_disk_takes_another() {
     };
     let first = begin(0);
     until(&|| fs.syncs() > syncs, "its sync begins").await;
-    let used = fs.used();
+    let (used, started) = (fs.used(), fs.started());
     let second = begin(1);
     let is_written = || fs.used() > used + 100_000;
     until(&is_written, "it does not wait for the first").await;
+    let is_started = || fs.started() - started == fs.used() - used;
+    until(&is_started, "all of it is, before its own sync").await;
     assert_eq!(store.partition(&topic.id, 1).unwrap().high_watermark(), 0);
 
     fs.release_segments();

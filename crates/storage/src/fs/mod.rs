@@ -33,6 +33,8 @@ pub trait File: Send + Sync + fmt::Debug {
     fn write_at(&self, position: u64, bufs: &[&[u8]]) -> io::Result<()>;
     /// Makes what was written durable, the length included (fdatasync). An error is final: the pages may be gone.
     fn sync_data(&self) -> io::Result<()>;
+    /// Has the device begin with `len` bytes that were written at `position`, so that the next sync has less to wait for. Promises nothing.
+    fn start_sync(&self, _position: u64, _len: u64) {}
     /// Cuts or extends the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// The length in bytes.

@@ -68,6 +68,11 @@ impl File for OsFile {
         })
     }
 
+    fn start_sync(&self, position: u64, len: u64) {
+        // What is not started the sync does itself.
+        let _ = ottla_writeback::start(&self.0, position, len);
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
     }

@@ -18,6 +18,8 @@ struct Shared {
     bytes_read: AtomicU64,
     /// How often somebody waited for the device: files that are synced together count once.
     syncs: AtomicU64,
+    /// Bytes that the device was asked to begin with.
+    started: AtomicU64,
     /// Whether syncs of segments wait.
     is_held: Mutex<bool>,
     released: Condvar,
@@ -35,6 +37,7 @@ impl Default for ObservedFs {
             operations: AtomicU64::new(0),
             bytes_read: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
+            started: AtomicU64::new(0),
             is_held: Mutex::new(false),
             released: Condvar::new(),
         }))
@@ -57,6 +60,9 @@ impl ObservedFs {
     }
     pub fn syncs(&self) -> u64 {
         self.0.syncs.load(Ordering::SeqCst)
+    }
+    pub fn started(&self) -> u64 {
+        self.0.started.load(Ordering::SeqCst)
     }
     /// From now on whoever syncs a segment waits for [`ObservedFs::release_segments`].
     pub fn hold_segments(&self) {
@@ -119,6 +125,10 @@ impl File for ObservedFile {
             drop(self.shared.released.wait_while(held, |held| *held).unwrap());
         }
         self.inner.sync_data()
+    }
+    fn start_sync(&self, position: u64, len: u64) {
+        self.shared.started.fetch_add(len, Ordering::SeqCst);
+        self.inner.start_sync(position, len);
     }
     fn set_len(&self, len: u64) -> io::Result<()> {
         let before = self.inner.len()?;
