@@ -203,6 +203,7 @@ fn programs(arguments: &Arguments, targets: &[Target]) -> Result<Programs> {
         },
         image_start: here(&arguments.image_start)?,
         scratch: here(&arguments.scratch)?,
+        keep_data: false,
     })
 }
 

@@ -70,6 +70,19 @@ pub struct Programs {
     pub image_start: PathBuf,
     /// Where data directories are made; the device that is measured.
     pub scratch: PathBuf,
+    /// Whether data directories stay when their broker is gone.
+    pub keep_data: bool,
+}
+
+impl Programs {
+    /// A new directory for a broker's files.
+    fn directory(&self) -> Result<TempDir> {
+        let mut builder = tempfile::Builder::new();
+        let directory = builder
+            .disable_cleanup(self.keep_data)
+            .tempdir_in(&self.scratch);
+        directory.with_context(|| format!("no directory can be made in {}", self.scratch.display()))
+    }
 }
 
 /// A running broker. Killed on drop; [`Server::stop`] is the graceful way.
@@ -87,7 +100,7 @@ pub struct Server {
 impl Server {
     /// Starts `target` on a free port and an empty directory, and waits for its first Metadata answer.
     pub async fn start(target: Target, programs: &Programs) -> Result<Server> {
-        let data = TempDir::new_in(&programs.scratch)?;
+        let data = programs.directory()?;
         let port = free_port()?;
         let address = format!("127.0.0.1:{port}");
         let command = match target {
@@ -106,7 +119,7 @@ impl Server {
         kind: floor::Kind,
         programs: &Programs,
     ) -> Result<Server> {
-        let data = TempDir::new_in(&programs.scratch)?;
+        let data = programs.directory()?;
         let port = free_port()?;
         let address = format!("127.0.0.1:{port}");
         let mut command = Command::new(std::env::current_exe()?);
@@ -120,7 +133,7 @@ impl Server {
         programs: &Programs,
         prepare: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Server> {
-        let data = TempDir::new_in(&programs.scratch)?;
+        let data = programs.directory()?;
         prepare(&data.path().join("data"))?;
         let port = free_port()?;
         let command = ottla(programs, port, data.path());
@@ -130,7 +143,7 @@ impl Server {
     /// As [`Server::start`], by what an image does when its container starts: settings come from variables, and Kafka's directory is
     /// formatted as a part of it.
     pub async fn start_as_image(target: Target, programs: &Programs) -> Result<Server> {
-        let data = TempDir::new_in(&programs.scratch)?;
+        let data = programs.directory()?;
         let port = free_port()?;
         let address = format!("127.0.0.1:{port}");
         let started = Instant::now();
