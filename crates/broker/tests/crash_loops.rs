@@ -3,12 +3,9 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_broker::Broker;
-use ottla_broker::settings::BrokerConfig;
 use ottla_client::Connection;
 use ottla_codec::ResponseError;
 use ottla_codec::compression::Compression;
@@ -258,17 +255,7 @@ async fn the_search_goes_on_after_the_broker_died_and_is_over_with_the_topic() {
     let (running, connection) = with_records(&ENFORCE, 20, 20, Compression::Snappy).await;
     until_isolated(&running, "g").await;
     drop(connection);
-    let Running { broker, dir } = running;
-    broker.abort().await;
-    let mut values: BTreeMap<String, String> = ENFORCE
-        .iter()
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-        .collect();
-    values.insert("listeners".into(), "PLAINTEXT://127.0.0.1:0".into());
-    let data_dir = dir.path().to_path_buf();
-    let broker = Broker::start(BrokerConfig { data_dir, values });
-    let broker = broker.await.unwrap();
-    let running = Running { broker, dir };
+    let running = running.crash(&ENFORCE).await;
 
     let mut sick = member(&running, "g").await;
     sick.position(0).await;

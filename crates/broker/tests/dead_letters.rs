@@ -3,12 +3,9 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_broker::Broker;
-use ottla_broker::settings::BrokerConfig;
 use ottla_client::Connection;
 use ottla_codec::ResponseError;
 use ottla_codec::compression::Compression;
@@ -267,17 +264,7 @@ async fn counts_and_queues_survive_a_broker_that_dies() {
     commit_outside(&mut connection, "g", "t", &[(0, 1, "!nack one")]).await;
     commit_outside(&mut connection, "g", "t", &[(0, 1, "!nack two")]).await;
     drop(connection);
-    let Running { broker, dir } = running;
-    broker.abort().await;
-    let config = BrokerConfig {
-        data_dir: dir.path().to_path_buf(),
-        values: BTreeMap::from([
-            ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0".to_owned()),
-            ("dlq.max.attempts".to_owned(), "3".to_owned()),
-        ]),
-    };
-    let broker = Broker::start(config).await.unwrap();
-    let running = Running { broker, dir };
+    let running = running.crash(&[("dlq.max.attempts", "3")]).await;
     let mut connection = running.connect().await;
     assert_eq!(committed(&mut connection, "g", "t", 0).await.0, 1);
     commit_outside(&mut connection, "g", "t", &[(0, 1, "!nack three")]).await;

@@ -4,8 +4,6 @@
 mod support;
 
 use bytes::Bytes;
-use ottla_broker::Broker;
-use ottla_broker::settings::BrokerConfig;
 use ottla_client::Connection;
 use ottla_codec::ResponseError;
 use ottla_codec::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
@@ -46,23 +44,6 @@ async fn send(connection: &mut Connection, producer_id: i64, sequence: i32) -> (
     produced(&connection.call(9, &request).await.unwrap())
 }
 
-async fn start_again(running: Running) -> Running {
-    running.broker.abort().await;
-    let values = [(
-        "listeners".to_string(),
-        "PLAINTEXT://127.0.0.1:0".to_string(),
-    )];
-    let config = BrokerConfig {
-        data_dir: running.dir.path().to_path_buf(),
-        values: values.into(),
-    };
-    let broker = Broker::start(config).await.unwrap();
-    Running {
-        broker,
-        dir: running.dir,
-    }
-}
-
 #[tokio::test]
 async fn a_crash_forgets_neither_sequences_nor_ids() {
     let mut running = start(&[]).await;
@@ -73,7 +54,7 @@ async fn a_crash_forgets_neither_sequences_nor_ids() {
     assert_eq!(send(&mut connection, id, 2).await, (0, 2));
     // Twice: once replayed from the journal, once from what the first start kept.
     for round in 0..2 {
-        running = start_again(running).await;
+        running = running.crash(&[]).await;
         connection = running.connect().await;
         let again = "the answer to what was sent before the crash was lost";
         assert_eq!(send(&mut connection, id, 2).await, (0, 2), "{again}");
@@ -106,7 +87,7 @@ async fn a_producer_goes_on_after_all_its_records_were_deleted() {
         ]);
     let answer = connection.call(2, &request).await.unwrap();
     assert_eq!(answer.topics[0].partitions[0].low_watermark, 2);
-    running = start_again(running).await;
+    running = running.crash(&[]).await;
     connection = running.connect().await;
     assert_eq!(send(&mut connection, id, 0).await, (0, 0), "a duplicate");
     assert_eq!(send(&mut connection, id, 2).await, (0, 2));

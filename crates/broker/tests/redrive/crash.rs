@@ -1,27 +1,10 @@
 //! A redrive goes on after a crash where its last commit left it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ottla_broker::Broker;
 use ottla_broker::dead_letters::views::RedriveRequest;
-use ottla_broker::settings::BrokerConfig;
 
 use crate::fixture::*;
-use crate::support::Running;
-
-/// Stops the broker as a crash does, and starts another one on its directory.
-async fn crash(running: Running) -> Running {
-    let Running { broker, dir } = running;
-    broker.abort().await;
-    let values = BTreeMap::from([("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0".to_owned())]);
-    let config = BrokerConfig {
-        data_dir: dir.path().to_path_buf(),
-        values,
-    };
-    let broker = Broker::start(config).await.unwrap();
-    Running { broker, dir }
-}
 
 #[tokio::test]
 async fn a_crash_in_the_middle_leaves_no_gap_and_repeats_nothing() {
@@ -47,7 +30,7 @@ async fn a_crash_in_the_middle_leaves_no_gap_and_repeats_nothing() {
         })
         .await
         .unwrap();
-        running = crash(running).await;
+        running = running.crash(&[]).await;
         let after = running.broker.dead_letters();
         let found = after.redrive_status(task.id, Duration::ZERO).await;
         assert!(found.unwrap().moved >= moved, "what was told is kept");
@@ -72,7 +55,7 @@ async fn a_paused_redrive_is_still_paused_after_a_restart_and_ids_are_not_used_a
     };
     let task = begin(&running, request.clone()).await.unwrap();
     let paused = running.broker.dead_letters().pause(task.id).await.unwrap();
-    let running = crash(running).await;
+    let running = running.crash(&[]).await;
     let queues = running.broker.dead_letters();
     let found = queues
         .redrive_status(task.id, Duration::ZERO)

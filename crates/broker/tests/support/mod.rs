@@ -56,6 +56,18 @@ pub async fn start_in(dir: TempDir, settings: &[(&str, &str)]) -> Running {
 }
 
 impl Running {
+    /// Ends it as a SIGKILL does, and starts another one on its directory.
+    pub async fn crash(self, settings: &[(&str, &str)]) -> Running {
+        self.broker.abort().await;
+        start_in(self.dir, settings).await
+    }
+
+    /// Stops it, and starts another one on its directory.
+    pub async fn restart(self, settings: &[(&str, &str)]) -> Running {
+        self.broker.shutdown().await.unwrap();
+        start_in(self.dir, settings).await
+    }
+
     pub fn address(&self) -> String {
         self.broker.listeners()[0].1.to_string()
     }
