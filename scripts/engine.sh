@@ -32,6 +32,8 @@ start_own_engine() {
         --pidfile "$engine_run/pid" >"$engine_run/log" 2>&1 &
     engine_pid=$!
     export DOCKER_HOST=unix://$engine_run/docker.sock
+    # It maps ports on this machine, also where that is a container itself: Testcontainers would look for them at the gateway.
+    export TESTCONTAINERS_HOST_OVERRIDE=localhost
     until docker info >/dev/null 2>&1; do
         tries=$((tries - 1))
         if [ "$tries" = 0 ] || ! kill -0 "$engine_pid" 2>/dev/null; then
@@ -51,6 +53,6 @@ stop_engine() {
     kill "$engine_pid" 2>/dev/null || true
     wait "$engine_pid" 2>/dev/null || true
     engine_pid=
-    unset DOCKER_HOST
+    unset DOCKER_HOST TESTCONTAINERS_HOST_OVERRIDE
     rm -rf "$engine_run"
 }
