@@ -1,6 +1,6 @@
 //! Large appends go to their segments, and are synced there, before the journal names them. In a store that syncs each group, two threads
-//! of their own do that, so that small commits to other partitions do not wait for it: one writes what comes while the other waits for
-//! the device to take what came before.
+//! of their own do that, so that small commits to other partitions do not wait for it: one writes what comes, and has the device begin with
+//! it, while the other waits for the device to take what came before.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
