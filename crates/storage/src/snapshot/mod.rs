@@ -160,15 +160,21 @@ pub fn delete(fs: &dyn Fs, data_dir: &Path, name: &str) -> Result<(), SnapshotEr
     if !fs.exists(&path).map_err(&io)? {
         return Err(SnapshotError::NotFound { path: path.clone() });
     }
+    let dir = snapshots_dir(data_dir);
     let away = path.with_file_name(format!("{name}{DELETED}"));
     if fs.exists(&away).map_err(&io)? {
-        fs.remove_dir_all(&away).map_err(&io)?;
+        remove_renamed(fs, &dir, &[&away]).map_err(&io)?;
     }
     fs.rename(&path, &away).map_err(&io)?;
-    // Or a power cut would bring back one that was said to be deleted.
-    fs.sync_dir(path.parent().unwrap_or(data_dir))
-        .map_err(&io)?;
-    fs.remove_dir_all(&away).map_err(&io)
+    remove_renamed(fs, &dir, &[&away]).map_err(&io)
+}
+
+/// Removes directories of `dir` that have got another name. That name is made durable first, or a power cut could bring the old one back over
+/// what is left of the files.
+fn remove_renamed(fs: &dyn Fs, dir: &Path, directories: &[impl AsRef<Path>]) -> io::Result<()> {
+    fs.sync_dir(dir)?;
+    let mut directories = directories.iter();
+    directories.try_for_each(|directory| fs.remove_dir_all(directory.as_ref()))
 }
 
 /// Copies a snapshot into the directory `to`, as `to`/name; by links where that can be.
@@ -217,12 +223,12 @@ pub(crate) fn remove_leftovers(fs: &dyn Fs, data_dir: &Path) -> io::Result<()> {
     if !fs.exists(&dir)? {
         return Ok(());
     }
-    for entry in fs.read_dir(&dir)? {
-        if entry.name.ends_with(SAVING) || entry.name.ends_with(DELETED) {
-            fs.remove_dir_all(&dir.join(&entry.name))?;
-        }
-    }
-    Ok(())
+    let is_left = |name: &str| name.ends_with(SAVING) || name.ends_with(DELETED);
+    let entries = fs.read_dir(&dir)?.into_iter();
+    let left = entries.filter(|entry| is_left(&entry.name));
+    let left: Vec<PathBuf> = left.map(|entry| dir.join(entry.name)).collect();
+    // The process may have died between the new name and its sync.
+    remove_renamed(fs, &dir, &left)
 }
 
 /// Gives a file another name; where links cannot be made, copies it.

@@ -535,6 +535,35 @@ fn one_that_was_deleted_stays_away_when_the_power_goes() {
 }
 
 #[test]
+fn one_whose_deletion_a_dead_process_left_half_done_is_whole_or_gone_when_the_power_goes_later() {
+    let (mut half_done, mut back) = (0, 0);
+    for seed in 0..40 {
+        for calls in 0..8 {
+            let (fs, store, snapshot, state) = saved();
+            fs.reseed(seed);
+            fs.crash_after(calls);
+            let deleted = delete(&fs, Path::new(DATA), "one");
+            drop(store);
+            // The process alone: what it had done is there.
+            fs.kill();
+            if deleted.is_ok() {
+                break;
+            }
+            half_done += 1;
+            super::remove_leftovers(&fs, Path::new(DATA)).unwrap();
+            fs.crash();
+            let found = list(&fs, Path::new(DATA)).unwrap();
+            if !found.is_empty() {
+                assert_eq!(found[0].path, snapshot.path);
+                assert_eq!(restored(&fs, &snapshot.path).unwrap(), state);
+                back += 1;
+            }
+        }
+    }
+    assert!(half_done > 100 && back > 0, "{half_done}, {back}");
+}
+
+#[test]
 fn a_copy_of_a_snapshot_is_one() {
     let (fs, store, snapshot, state) = saved();
     let there = Path::new("/backups");
