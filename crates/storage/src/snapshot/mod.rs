@@ -163,18 +163,17 @@ pub fn delete(fs: &dyn Fs, data_dir: &Path, name: &str) -> Result<(), SnapshotEr
     let dir = snapshots_dir(data_dir);
     let away = path.with_file_name(format!("{name}{DELETED}"));
     if fs.exists(&away).map_err(&io)? {
-        remove_renamed(fs, &dir, &[&away]).map_err(&io)?;
+        remove_renamed(fs, &dir, &away).map_err(&io)?;
     }
     fs.rename(&path, &away).map_err(&io)?;
-    remove_renamed(fs, &dir, &[&away]).map_err(&io)
+    remove_renamed(fs, &dir, &away).map_err(&io)
 }
 
-/// Removes directories of `dir` that have got another name. That name is made durable first, or a power cut could bring the old one back over
+/// Removes a directory in `dir` that has got another name. That name is made durable first, or a power cut could bring the old one back over
 /// what is left of the files.
-fn remove_renamed(fs: &dyn Fs, dir: &Path, directories: &[impl AsRef<Path>]) -> io::Result<()> {
+fn remove_renamed(fs: &dyn Fs, dir: &Path, away: &Path) -> io::Result<()> {
     fs.sync_dir(dir)?;
-    let mut directories = directories.iter();
-    directories.try_for_each(|directory| fs.remove_dir_all(directory.as_ref()))
+    fs.remove_dir_all(away)
 }
 
 /// Copies a snapshot into the directory `to`, as `to`/name; by links where that can be.
@@ -223,12 +222,13 @@ pub(crate) fn remove_leftovers(fs: &dyn Fs, data_dir: &Path) -> io::Result<()> {
     if !fs.exists(&dir)? {
         return Ok(());
     }
-    let is_left = |name: &str| name.ends_with(SAVING) || name.ends_with(DELETED);
-    let entries = fs.read_dir(&dir)?.into_iter();
-    let left = entries.filter(|entry| is_left(&entry.name));
-    let left: Vec<PathBuf> = left.map(|entry| dir.join(entry.name)).collect();
-    // The process may have died between the new name and its sync.
-    remove_renamed(fs, &dir, &left)
+    for entry in fs.read_dir(&dir)? {
+        if entry.name.ends_with(SAVING) || entry.name.ends_with(DELETED) {
+            // The process may have died between the new name and its sync.
+            remove_renamed(fs, &dir, &dir.join(&entry.name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives a file another name; where links cannot be made, copies it.
