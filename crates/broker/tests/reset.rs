@@ -180,9 +180,7 @@ async fn kept_topics_are_empty_and_have_their_partitions_and_settings() {
     assert_eq!(produce(&mut admin, "orders").await, (0, 0));
     assert_eq!(retention(&mut admin).await, "12345");
     // As durable as any other change.
-    let dir = running.dir;
-    running.broker.shutdown().await.unwrap();
-    let running = start_in(dir, &[]).await;
+    let running = running.restart(&[]).await;
     let mut admin = running.connect().await;
     assert_eq!(topics(&mut admin).await, after);
     assert_eq!(groups(&mut admin).await, Vec::<String>::new());

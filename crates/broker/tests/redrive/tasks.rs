@@ -230,9 +230,7 @@ async fn a_reset_ends_a_redrive_that_runs_and_nothing_of_it_comes_back() {
     assert_eq!(queues.list().await.unwrap().len(), 0);
     let gone = queues.redrive_status(task.id, Duration::ZERO).await;
     assert_eq!(gone.unwrap_err().kind, Kind::NotFound);
-    let dir = running.dir;
-    running.broker.shutdown().await.unwrap();
-    let running = start_in(dir, &[]).await;
+    let running = running.restart(&[]).await;
     let queues = running.broker.dead_letters();
     assert_eq!(queues.redrives().len(), 0);
     assert_eq!(queues.list().await.unwrap().len(), 0);
