@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -91,12 +91,7 @@ impl Acceptor {
         if let Err(e) = stream.set_nodelay(true) {
             debug!("cannot set TCP_NODELAY for {peer}: {e}");
         }
-        let info = Arc::new(ConnectionInfo {
-            id: place.handle.id,
-            peer,
-            listener: name.clone(),
-            software: OnceLock::new(),
-        });
+        let info = Arc::new(ConnectionInfo::new(place.handle.id, peer, name.clone()));
         let (broker, limits, id) = (self.broker.clone(), self.limits.clone(), info.id);
         let state = broker.clone();
         let (http, handle) = (self.http.clone(), place.handle.clone());

@@ -1,6 +1,5 @@
 //! One connection: frames in, ordered replies out, bounded bytes in flight. One task serves it.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -28,13 +27,10 @@ use crate::handlers;
 use crate::http::{self, Http};
 use crate::inbound::Inbound;
 use crate::log_levels;
-use crate::metrics::Metrics;
-use crate::output::Output;
-use crate::reply::{Later, Outcome, WireReply};
+use crate::replies::{Pending, Replies};
+use crate::reply::{Outcome, WireReply};
 use crate::state::BrokerState;
 
-/// Requests under way on one connection before it is not read on. Clients keep 5 to a few hundred.
-const MAX_PENDING: usize = 1024;
 /// Reads in a row before the replies get their turn.
 const READS_IN_A_ROW: usize = 16;
 /// How long what is under way may take when the broker stops. A commit takes milliseconds;
@@ -111,14 +107,7 @@ pub(crate) async fn serve(
     let mut connection = Connection {
         inbound: Inbound::new(info.id, limits.total.clone()),
         decoder: FrameDecoder::new(limits.max_frame),
-        replies: Replies {
-            pending: VecDeque::new(),
-            waiting: 0,
-            deferred: 0,
-            output: Output::default(),
-            in_flight: 0,
-            limits,
-        },
+        replies: Replies::new(limits.in_flight, limits.total),
         read_at: Instant::now(),
         context: RequestContext::new(broker, info),
         stream,
@@ -170,7 +159,7 @@ impl Connection {
             if stopping.is_some() && self.replies.is_idle() {
                 return Ok(());
             }
-            let total = self.replies.limits.total.clone();
+            let total = self.replies.total.clone();
             let freed = total.freed();
             let may_read = stopping.is_none() && self.may_read_more();
             let slow = self.inbound.due();
@@ -198,7 +187,7 @@ impl Connection {
     /// turn; in the middle of a large frame only one at a time.
     fn may_read_more(&mut self) -> bool {
         let nothing_under_way = self.replies.in_flight == 0;
-        if !self.replies.limits.total.is_exhausted() {
+        if !self.replies.total.is_exhausted() {
             self.inbound.give_turn_back();
             return nothing_under_way || self.replies.has_room();
         }
@@ -213,7 +202,7 @@ impl Connection {
         may_read: bool,
     ) -> Poll<Result<bool, Closed>> {
         if let Poll::Ready(settled) = self.replies.poll_settle(cx, &self.context.broker.metrics) {
-            return Poll::Ready(settled.map(|()| true));
+            return Poll::Ready(settled.map(|()| true).map_err(Closed::Refused));
         }
         if !self.replies.output.is_empty()
             && let Poll::Ready(writable) = self.stream.poll_write_ready(cx)
@@ -282,14 +271,6 @@ impl Connection {
     }
 }
 
-/// Whether a request may begin behind so many that wait, so many of which have not begun. As in Kafka, it does when all before it are
-/// answered: what it finds must not be older than what they tell, and clients rely on it (a Java consumer takes a ListOffsets
-/// behind a waiting Fetch for the newer of the two). Produce, which tells of nothing but itself, need not wait for answers, so
-/// that appends of several requests share a sync.
-pub(crate) fn may_begin(api: Api, waiting: usize, deferred: usize) -> bool {
-    waiting == 0 || (api == Api::Produce && deferred == 0)
-}
-
 /// Begins the request in `frame`, or keeps it until those before it are answered if it may not begin. What differs between the requests of a
 /// connection is set in its `context`.
 pub(crate) fn begin(
@@ -343,6 +324,7 @@ pub(crate) fn begin(
     };
     let pending = match reply {
         WireReply::Now(outcome) => Pending::Settled(outcome),
+        WireReply::WithNext(outcome) => Pending::WithNext(outcome),
         WireReply::Later(later) => Pending::Waiting { later, begun: true },
     };
     Ok((api, pending))
@@ -352,7 +334,7 @@ pub(crate) fn begin(
 fn deferred(context: RequestContext, frame: BytesMut) -> Pending {
     let later = Box::pin(async move {
         match dispatch(&context, frame) {
-            Ok(WireReply::Now(outcome)) => outcome,
+            Ok(WireReply::Now(outcome) | WireReply::WithNext(outcome)) => outcome,
             Ok(WireReply::Later(later)) => later.await,
             Err(error) => Outcome::Close(error.to_string()),
         }
@@ -368,148 +350,5 @@ pub(crate) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-/// What a request has come to so far.
-pub(crate) enum Pending {
-    Settled(Outcome),
-    Waiting {
-        later: Later<Outcome>,
-        /// Whether its handler has run; if not, the first poll runs it.
-        begun: bool,
-    },
-}
-
-/// A request under way.
-struct Request {
-    pending: Pending,
-    api: Api,
-    read_at: Instant,
-    /// Its bytes.
-    cost: usize,
-}
-
-/// Replies in the order of their requests, and what they hold.
-struct Replies {
-    pending: VecDeque<Request>,
-    /// Requests in `pending` that are not settled.
-    waiting: usize,
-    /// Those of them that have not begun.
-    deferred: usize,
-    output: Output,
-    /// Bytes of requests not yet answered and of answers not yet written.
-    in_flight: usize,
-    limits: Limits,
-}
-
-impl Replies {
-    fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.output.is_empty()
-    }
-
-    /// Whether this connection's own bounds allow another request.
-    fn has_room(&self) -> bool {
-        self.in_flight < self.limits.in_flight && self.pending.len() < MAX_PENDING
-    }
-
-    fn take(&mut self, bytes: usize) {
-        self.in_flight += bytes;
-        self.limits.total.take(bytes);
-    }
-
-    fn release(&mut self, bytes: usize) {
-        if bytes > 0 {
-            self.in_flight -= bytes;
-            self.limits.total.release(bytes);
-        }
-    }
-
-    fn may_begin(&self, api: Api) -> bool {
-        may_begin(api, self.waiting, self.deferred)
-    }
-
-    fn push(&mut self, pending: Pending, api: Api, read_at: Instant, cost: usize) {
-        self.take(cost);
-        if let Pending::Waiting { begun, .. } = &pending {
-            self.waiting += 1;
-            self.deferred += usize::from(!begun);
-        }
-        self.pending.push_back(Request {
-            pending,
-            api,
-            read_at,
-            cost,
-        });
-    }
-
-    /// Moves the replies at the front that are ready to the output, unless that holds enough already.
-    /// Ready when any was moved.
-    fn poll_settle(&mut self, cx: &mut Context<'_>, metrics: &Metrics) -> Poll<Result<(), Closed>> {
-        let mut now = None;
-        while self.output.memory() < self.limits.in_flight {
-            match self.pending.front_mut() {
-                None => break,
-                Some(request) => {
-                    if let Pending::Waiting { later, begun } = &mut request.pending {
-                        if !std::mem::replace(begun, true) {
-                            self.deferred -= 1;
-                        }
-                        match later.as_mut().poll(cx) {
-                            Poll::Ready(outcome) => request.pending = Pending::Settled(outcome),
-                            Poll::Pending => break,
-                        }
-                        self.waiting -= 1;
-                    }
-                }
-            }
-            if let Some(Request {
-                pending: Pending::Settled(outcome),
-                api,
-                read_at,
-                cost,
-            }) = self.pending.pop_front()
-            {
-                let now = *now.get_or_insert_with(Instant::now);
-                let error = match outcome {
-                    Outcome::Send(_, error) => error,
-                    Outcome::Nothing | Outcome::Close(_) => 0,
-                };
-                metrics.answered(api, now.saturating_duration_since(read_at), error);
-                match outcome {
-                    Outcome::Send(response, _) => {
-                        let memory = self.output.push(response, cost);
-                        self.take(memory);
-                    }
-                    Outcome::Nothing => self.release(cost),
-                    Outcome::Close(reason) => {
-                        return Poll::Ready(Err(Closed::Refused(reason)));
-                    }
-                }
-            }
-        }
-        if now.is_some() {
-            if self.pending.is_empty() && self.pending.capacity() > 64 {
-                self.pending = VecDeque::new();
-            }
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
-        }
-    }
-
-    fn write(&mut self, stream: &TcpStream, metrics: &Metrics) -> io::Result<()> {
-        if !self.output.is_empty() {
-            let (sent, released) = self.output.write(stream)?;
-            metrics.bytes_out.add(sent);
-            self.release(released);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Replies {
-    fn drop(&mut self) {
-        self.limits.total.release(self.in_flight);
     }
 }

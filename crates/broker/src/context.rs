@@ -1,11 +1,13 @@
 //! What a handler knows of the request beside its body.
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use ottla_codec::StrBytes;
 use ottla_codec::api::Api;
 
+use crate::client_software::ClientSoftware;
 use crate::state::BrokerState;
 
 /// Who sends a request. Authentication comes with security; the seam is here, so that every request has one.
@@ -30,14 +32,21 @@ pub(crate) struct ConnectionInfo {
     pub listener: Arc<str>,
     /// What the client runs on, once it has said so in ApiVersions (KIP-511).
     pub software: OnceLock<ClientSoftware>,
+    /// Whether it has asked for metadata.
+    pub has_asked_metadata: AtomicBool,
 }
 
-/// Name and version of a client library.
-#[derive(Debug)]
-#[allow(missing_docs)]
-pub(crate) struct ClientSoftware {
-    pub name: StrBytes,
-    pub version: StrBytes,
+impl ConnectionInfo {
+    /// One that has sent nothing yet.
+    pub fn new(id: u64, peer: SocketAddr, listener: Arc<str>) -> ConnectionInfo {
+        ConnectionInfo {
+            id,
+            peer,
+            listener,
+            software: OnceLock::new(),
+            has_asked_metadata: AtomicBool::new(false),
+        }
+    }
 }
 
 impl RequestContext {

@@ -14,6 +14,8 @@ pub(crate) type Later<R> = Pin<Box<dyn Future<Output = R> + Send>>;
 pub(crate) enum Reply<R> {
     /// Ready.
     Now(R),
+    /// Ready, and best told together with the answer to the next request on the connection, if one comes within a few milliseconds.
+    WithNext(R),
     /// When something is durable, or there is data, or a group has settled.
     Later(Later<R>),
     /// No answer (acks=0). The connection holds the request as under way until the future ends; an error,
@@ -43,6 +45,8 @@ pub(crate) enum Outcome {
 pub(crate) enum WireReply {
     /// Ready.
     Now(Outcome),
+    /// Ready, and best sent with the next one.
+    WithNext(Outcome),
     /// Waiting.
     Later(Later<Outcome>),
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use ottla_codec::ResponseError;
 use ottla_codec::StrBytes;
@@ -14,6 +15,7 @@ use ottla_storage::{Commit, Topic, TopicId, Topics};
 
 use super::describe_cluster::CLUSTER_OPERATIONS;
 use super::describe_topic_partitions::TOPIC_OPERATIONS;
+use crate::client_software::ClientSoftware;
 use crate::context::RequestContext;
 use crate::errors;
 use crate::reply::Reply;
@@ -39,6 +41,7 @@ pub(crate) fn handle(ctx: &RequestContext, request: MetadataRequest) -> Reply<Me
     let topics = ctx.broker.store.topics();
     let node = ctx.broker.cluster.node_id;
     let mut created = Vec::new();
+    let is_first = !ctx.connection.has_asked_metadata.swap(true, Relaxed);
     let answers = match request.topics {
         None => topics.iter().map(|t| known(t, node)).collect(),
         // In version 0 there was no null.
@@ -87,9 +90,19 @@ pub(crate) fn handle(ctx: &RequestContext, request: MetadataRequest) -> Reply<Me
         .with_topics(answers)
         .with_cluster_authorized_operations(cluster_operations);
     match created.into_iter().max() {
+        None if is_first && drops_its_first_connection(ctx) => Reply::WithNext(response),
         None => Reply::Now(response),
         Some(last) => Reply::later(when_created(ctx, last, response)),
     }
+}
+
+/// librdkafka asks for metadata as soon as it is connected, and at once for what it wants. From 2.10 on it drops the connection to a
+/// bootstrap server when it knows a node, with all that is not answered, and connects again after `reconnect.backoff.ms` / 2 at
+/// the earliest: 50 ms (`rd_kafka_metadata_decommission_unavailable_brokers`, `rd_kafka_connect_any`). Told both together, it has what it
+/// wanted.
+fn drops_its_first_connection(ctx: &RequestContext) -> bool {
+    let software = ctx.connection.software.get();
+    software.is_some_and(ClientSoftware::is_librdkafka)
 }
 
 /// Ids, or topics without a name, in versions whose answers have a name for each topic: refused as a whole, as by Kafka.

@@ -9,8 +9,9 @@ use ottla_codec::response::{Chunk, ResponseBuf};
 use ottla_storage::FileSlice;
 
 use super::process::{Process, poll};
-use crate::connection::{Pending, begin, may_begin};
+use crate::connection::begin;
 use crate::context::RequestContext;
+use crate::replies::{Pending, may_begin};
 use crate::reply::Outcome;
 
 /// What a request has come to.
@@ -73,7 +74,8 @@ impl Connection {
             }
         }
         let (api, pending) = self.pending.pop_front()?;
-        let Pending::Settled(outcome) = pending else {
+        // Whether an answer is sent alone or with the next one is a matter of sockets.
+        let (Pending::Settled(outcome) | Pending::WithNext(outcome)) = pending else {
             return None;
         };
         let answered = match outcome {

@@ -1,7 +1,7 @@
 //! A process: handlers over a store on a simulated disk.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use ottla_codec::StrBytes;
@@ -60,12 +60,8 @@ impl Process {
 
     /// The surroundings of the requests of a connection.
     pub fn connection(&self, id: u64) -> RequestContext {
-        let connection = ConnectionInfo {
-            id,
-            peer: std::net::SocketAddr::from(([127, 0, 0, 1], 1)),
-            listener: Arc::from("PLAINTEXT"),
-            software: OnceLock::new(),
-        };
+        let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        let connection = ConnectionInfo::new(id, peer, Arc::from("PLAINTEXT"));
         RequestContext::new(self.broker.clone(), Arc::new(connection))
     }
 }

@@ -6,8 +6,8 @@ use ottla_broker::dead_letters::views::{PurgeRequest, RedriveRequest, TaskView};
 use ottla_broker::dead_letters::{Blob, Edit, Kind, Selection};
 
 use crate::fixture::*;
+use crate::support::Running;
 use crate::support::http::ask;
-use crate::support::{Running, start_in};
 
 fn slow() -> RedriveRequest {
     RedriveRequest {

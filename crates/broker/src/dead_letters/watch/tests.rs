@@ -21,13 +21,9 @@ fn at() -> TopicPartition {
 }
 
 fn reader(connection: u64, client_id: &str) -> Reader {
+    let peer = "10.0.0.7:4711".parse().expect("an address");
     Reader {
-        connection: Arc::new(ConnectionInfo {
-            id: connection,
-            peer: "10.0.0.7:4711".parse().expect("an address"),
-            listener: "PLAINTEXT".into(),
-            software: Default::default(),
-        }),
+        connection: Arc::new(ConnectionInfo::new(connection, peer, "PLAINTEXT".into())),
         client_id: Some(StrBytes::from_string(client_id.to_owned())),
     }
 }
