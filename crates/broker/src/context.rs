@@ -34,6 +34,8 @@ pub(crate) struct ConnectionInfo {
     pub software: OnceLock<ClientSoftware>,
     /// Whether it has asked for metadata.
     pub has_asked_metadata: AtomicBool,
+    /// Whether it has asked for more than the nodes: for topics, or for a coordinator.
+    pub has_asked_more: AtomicBool,
 }
 
 impl ConnectionInfo {
@@ -45,6 +47,7 @@ impl ConnectionInfo {
             listener,
             software: OnceLock::new(),
             has_asked_metadata: AtomicBool::new(false),
+            has_asked_more: AtomicBool::new(false),
         }
     }
 }

@@ -177,6 +177,18 @@ impl GroupService {
         })
     }
 
+    /// Tells the machine that a client has begun to look for this group's coordinator.
+    pub fn asked(&self, group_id: &str) {
+        let shared = &self.shared;
+        let mut inner = shared.lock();
+        shared.refresh_config(&mut inner);
+        let event = Event::Asked {
+            group_id: group_id.to_owned(),
+        };
+        let effects = inner.machine.handle(shared.now(), event);
+        shared.apply(&mut inner, Some(group_id), effects);
+    }
+
     /// Reads of groups that are loaded first if need be; the future is what `read` gave, when all it may tell of is durable.
     pub fn read<R: Send + 'static>(
         &self,

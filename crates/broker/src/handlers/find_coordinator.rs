@@ -1,5 +1,7 @@
 //! FindCoordinator: this node, for groups and transactions.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use ottla_codec::messages::find_coordinator_response::Coordinator;
 use ottla_codec::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 use ottla_codec::{ResponseError, StrBytes};
@@ -22,6 +24,9 @@ pub(crate) fn handle(
             format!("coordinator key type {other} is not supported"),
         ),
     };
+    if request.key_type == GROUP && !ctx.connection.has_asked_more.swap(true, Relaxed) {
+        announce(ctx, &request);
+    }
     if ctx.version >= 4 {
         // v4 asks for many keys at once (KIP-699).
         let keys = request.coordinator_keys.into_iter();
@@ -41,6 +46,17 @@ pub(crate) fn handle(
             .with_host(found.host)
             .with_port(found.port),
     )
+}
+
+/// What a client asks first, about one group, is what a consumer asks that is going to join. One that asks again has waited
+/// for its turn to join, as librdkafka does on its second connection, and asks for its topics there first.
+fn announce(ctx: &RequestContext, request: &FindCoordinatorRequest) {
+    let group_id = match request.coordinator_keys.as_slice() {
+        [] if ctx.version < 4 => &request.key,
+        [key] => key,
+        _ => return,
+    };
+    ctx.broker.groups.asked(group_id);
 }
 
 fn refusal(error: ResponseError, message: String) -> Coordinator {

@@ -42,6 +42,13 @@ pub(crate) fn handle(ctx: &RequestContext, request: MetadataRequest) -> Reply<Me
     let node = ctx.broker.cluster.node_id;
     let mut created = Vec::new();
     let is_first = !ctx.connection.has_asked_metadata.swap(true, Relaxed);
+    if request
+        .topics
+        .as_ref()
+        .is_none_or(|topics| !topics.is_empty())
+    {
+        ctx.connection.has_asked_more.store(true, Relaxed);
+    }
     let answers = match request.topics {
         None => topics.iter().map(|t| known(t, node)).collect(),
         // In version 0 there was no null.

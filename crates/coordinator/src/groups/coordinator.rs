@@ -11,6 +11,7 @@ use super::event::{
 };
 use super::group::{Group, State};
 use super::offsets::CommittedOffset;
+use super::on_the_way::OnTheWay;
 use super::records::{self, RecordError};
 use super::{GroupEffects, OffsetDeleteRequest, PartitionId};
 use crate::{Now, StoreOp};
@@ -53,6 +54,7 @@ impl Default for GroupConfig {
 pub struct GroupCoordinator<T> {
     pub(super) config: GroupConfig,
     pub(super) groups: BTreeMap<String, Group<T>>,
+    on_the_way: OnTheWay,
 }
 
 impl<T> GroupCoordinator<T> {
@@ -61,6 +63,7 @@ impl<T> GroupCoordinator<T> {
         GroupCoordinator {
             config,
             groups: BTreeMap::new(),
+            on_the_way: OnTheWay::default(),
         }
     }
 
@@ -102,6 +105,7 @@ impl<T> GroupCoordinator<T> {
         let mut out = GroupEffects::none();
         match event {
             Event::Unload { group_id } => self.unload(&group_id, &mut out),
+            Event::Asked { group_id } => self.asked(now, &group_id, &mut out),
             Event::Join(ticket, request) => self.join(now, ticket, request, &mut out),
             Event::Sync(ticket, request) => self.sync(now, ticket, request, &mut out),
             Event::Heartbeat {
@@ -187,6 +191,13 @@ impl<T> GroupCoordinator<T> {
             .ok_or(ResponseError::UnknownMemberId)
     }
 
+    fn asked(&mut self, now: Now, group_id: &str, out: &mut GroupEffects<T>) {
+        self.on_the_way.asked(group_id, now.monotonic_ms);
+        if let Some(group) = self.groups.get_mut(group_id) {
+            group.wait_from_last_join(&self.config, out);
+        }
+    }
+
     fn join(&mut self, now: Now, ticket: T, request: JoinRequest, out: &mut GroupEffects<T>) {
         let session = self.config.min_session_timeout_ms..=self.config.max_session_timeout_ms;
         let error = if request.group_id.is_empty() {
@@ -205,10 +216,17 @@ impl<T> GroupCoordinator<T> {
         }
         let group_id = request.group_id.clone();
         let config = self.config;
-        self.groups
+        let group = self
+            .groups
             .entry(group_id.clone())
-            .or_insert_with(|| Group::new(&group_id, now))
-            .join(now, &config, ticket, request, out);
+            .or_insert_with(|| Group::new(&group_id, now));
+        let members = group.members.len();
+        group.join(now, &config, ticket, request, out);
+        if group.members.len() > members {
+            let asked_ms = self.on_the_way.joined(&group_id, now.monotonic_ms);
+            let others = self.on_the_way.is_anybody(&group_id, now.monotonic_ms);
+            group.shorten_initial_delay(now, &config, asked_ms, others, out);
+        }
         self.drop_if_void(&group_id);
     }
 

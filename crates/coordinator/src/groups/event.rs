@@ -115,6 +115,11 @@ pub enum Event<T> {
         /// The group.
         group_id: String,
     },
+    /// Somebody who has just connected asked for the group's coordinator, and may join. Not answered; the group need not be loaded.
+    Asked {
+        /// The group.
+        group_id: String,
+    },
     /// Answered with [`Reply::Join`].
     Join(T, JoinRequest),
     /// Answered with [`Reply::Sync`].

@@ -6,18 +6,12 @@ use bytes::Bytes;
 use ottla_codec::ResponseError;
 
 use super::event::{JoinMember, JoinReply, Reply, SyncReply, TimerKey, TimerKind};
+use super::initial_delay::InitialDelay;
 use super::member::{Awaiting, Member, Protocol};
 use super::offsets::CommittedOffset;
 use super::pending::PendingOffsets;
 use super::{Departure, GroupEffects, records, subscription};
 use crate::Now;
-
-/// The first rebalance of an empty group waits until nobody new has joined for `group.initial.rebalance.delay.ms` (KIP-134).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct InitialDelay {
-    /// Monotonic milliseconds at which it ends, whoever comes: the rebalance timeout after the first join.
-    pub latest_ms: u64,
-}
 
 /// Where a group is. Kafka's fifth state, Dead, does not occur: a group that is removed is not there any more.
 #[derive(Debug, Clone, PartialEq, Eq)]

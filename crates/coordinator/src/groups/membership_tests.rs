@@ -187,6 +187,82 @@ fn the_initial_delay_ends_when_nobody_new_has_come_for_its_length() {
     assert_eq!(d.join_reply(first).members.len(), 2);
 }
 
+fn with_delay_75() -> Driver {
+    Driver::with(GroupConfig {
+        initial_rebalance_delay_ms: 75,
+        ..GroupConfig::default()
+    })
+}
+
+#[test]
+fn the_initial_delay_counts_from_the_question_for_the_coordinator() {
+    let mut d = with_delay_75();
+    d.asked();
+    d.advance(10);
+    let first = d.join(member("a"));
+    d.advance(64);
+    assert!(!d.replies.contains_key(&first));
+    d.advance(1);
+    assert_eq!(d.join_reply(first).members.len(), 1);
+}
+
+#[test]
+fn a_third_of_the_initial_delay_follows_every_member_that_joins() {
+    let mut d = with_delay_75();
+    d.asked();
+    d.asked();
+    d.advance(53);
+    let first = d.join(member("a"));
+    d.advance(5);
+    d.join(member("b"));
+    d.advance(24);
+    assert!(!d.replies.contains_key(&first));
+    d.advance(1);
+    assert_eq!(d.join_reply(first).members.len(), 2);
+}
+
+#[test]
+fn while_somebody_is_on_the_way_the_initial_delay_counts_from_the_last_member() {
+    let mut d = with_delay_75();
+    d.asked();
+    d.advance(53);
+    let first = d.join(member("a"));
+    d.advance(24);
+    d.asked();
+    d.advance(50);
+    assert!(!d.replies.contains_key(&first), "127 ms, 74 after the join");
+    d.join(member("b"));
+    d.advance(24);
+    assert!(!d.replies.contains_key(&first));
+    d.advance(1);
+    assert_eq!(d.join_reply(first).members.len(), 2, "75 ms since b asked");
+}
+
+#[test]
+fn whoever_asks_and_does_not_join_makes_the_initial_delay_no_longer_than_it_is() {
+    let mut d = with_delay_75();
+    d.asked();
+    d.asked();
+    d.advance(53);
+    let first = d.join(member("a"));
+    for _ in 0..74 {
+        d.advance(1);
+        d.asked();
+        assert!(!d.replies.contains_key(&first));
+    }
+    d.advance(1);
+    assert_eq!(d.join_reply(first).members.len(), 1);
+}
+
+#[test]
+fn nobody_waits_for_those_who_asked_without_an_initial_delay() {
+    let mut d = Driver::new();
+    d.asked();
+    d.asked();
+    let first = d.join(member("a"));
+    assert_eq!(d.join_reply(first).members.len(), 1);
+}
+
 #[test]
 fn a_full_group_takes_no_more_members() {
     let mut d = Driver::with(GroupConfig {

@@ -7,7 +7,8 @@ use ottla_codec::ResponseError;
 
 use super::coordinator::GroupConfig;
 use super::event::{Reply, TimerKind};
-use super::group::{Group, InitialDelay, State};
+use super::group::{Group, State};
+use super::initial_delay::InitialDelay;
 use super::member::Awaiting;
 use super::{Departure, GroupEffects, JoinReply};
 use crate::Now;
@@ -58,9 +59,8 @@ impl<T> Group<T> {
         }
 
         let delay_ms = config.initial_rebalance_delay_ms;
-        let initial = Some(InitialDelay {
-            latest_ms: now.monotonic_ms + self.rebalance_timeout_ms().max(delay_ms),
-        });
+        let latest_ms = now.monotonic_ms + self.rebalance_timeout_ms().max(delay_ms);
+        let initial = Some(InitialDelay::new(latest_ms));
         self.transition(State::PreparingRebalance { initial }, now);
         if delay_ms == 0 {
             self.complete_join(now, out);
@@ -75,25 +75,6 @@ impl<T> Group<T> {
         if running && self.has_all_members_joined() {
             self.complete_join(now, out);
         }
-    }
-
-    /// Somebody new joined: the first rebalance of an empty group is due when its delay has passed from now. Kafka lets the delay
-    /// that runs end first and then begins another, up to twice as long for the same members.
-    pub(crate) fn extend_initial_delay(
-        &self,
-        now: Now,
-        config: &GroupConfig,
-        out: &mut GroupEffects<T>,
-    ) {
-        let State::PreparingRebalance {
-            initial: Some(initial),
-        } = &self.state
-        else {
-            return;
-        };
-        let deadline = now.monotonic_ms + config.initial_rebalance_delay_ms;
-        let deadline = deadline.min(initial.latest_ms);
-        out.timers.push((self.key(TimerKind::Join), Some(deadline)));
     }
 
     /// The join timer is due: nobody is waited for any longer.

@@ -115,6 +115,10 @@ impl Simulation {
                 self.advance(ms);
             }
             96 => self.advance(700_000),
+            97 if self.rng.random_range(0..2) == 0 => {
+                let group_id = GROUP.to_owned();
+                self.event(|_| Event::Asked { group_id });
+            }
             97 => self.event(|_| Event::ExpireOffsets),
             98 if self.rng.random_range(0..2) == 0 => self.advance_position(),
             98 => self.crash_broker(),

@@ -102,6 +102,11 @@ impl Driver {
             .map_or(GroupState::Dead, |g| g.state)
     }
 
+    pub fn asked(&mut self) {
+        let group_id = GROUP.to_owned();
+        self.send(|_| Event::Asked { group_id });
+    }
+
     pub fn join(&mut self, request: JoinRequest) -> u32 {
         self.send(|ticket| Event::Join(ticket, request))
     }
