@@ -34,8 +34,8 @@ pub(crate) struct ConnectionInfo {
     pub software: OnceLock<ClientSoftware>,
     /// Whether it has asked for metadata.
     pub has_asked_metadata: AtomicBool,
-    /// Whether it has asked for more than the nodes: for topics, or for a coordinator.
-    pub has_asked_more: AtomicBool,
+    /// Whether it has asked for a group's coordinator.
+    pub has_asked_coordinator: AtomicBool,
 }
 
 impl ConnectionInfo {
@@ -47,7 +47,7 @@ impl ConnectionInfo {
             listener,
             software: OnceLock::new(),
             has_asked_metadata: AtomicBool::new(false),
-            has_asked_more: AtomicBool::new(false),
+            has_asked_coordinator: AtomicBool::new(false),
         }
     }
 }

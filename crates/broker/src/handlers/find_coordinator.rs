@@ -24,7 +24,7 @@ pub(crate) fn handle(
             format!("coordinator key type {other} is not supported"),
         ),
     };
-    if request.key_type == GROUP && !ctx.connection.has_asked_more.swap(true, Relaxed) {
+    if request.key_type == GROUP && !ctx.connection.has_asked_coordinator.swap(true, Relaxed) {
         announce(ctx, &request);
     }
     if ctx.version >= 4 {
@@ -48,8 +48,7 @@ pub(crate) fn handle(
     )
 }
 
-/// What a client asks first, about one group, is what a consumer asks that is going to join. One that asks again has waited
-/// for its turn to join, as librdkafka does on its second connection, and asks for its topics there first.
+/// Who asks about one group may be a consumer that is going to join. On the same connection it only asks again.
 fn announce(ctx: &RequestContext, request: &FindCoordinatorRequest) {
     let group_id = match request.coordinator_keys.as_slice() {
         [] if ctx.version < 4 => &request.key,

@@ -42,13 +42,6 @@ pub(crate) fn handle(ctx: &RequestContext, request: MetadataRequest) -> Reply<Me
     let node = ctx.broker.cluster.node_id;
     let mut created = Vec::new();
     let is_first = !ctx.connection.has_asked_metadata.swap(true, Relaxed);
-    if request
-        .topics
-        .as_ref()
-        .is_none_or(|topics| !topics.is_empty())
-    {
-        ctx.connection.has_asked_more.store(true, Relaxed);
-    }
     let answers = match request.topics {
         None => topics.iter().map(|t| known(t, node)).collect(),
         // In version 0 there was no null.
@@ -230,9 +223,47 @@ mod tests {
     use bytes::{BufMut, BytesMut};
     use kafka_protocol::protocol::Encodable;
     use ottla_codec::answer;
+    use ottla_codec::api::Api;
+    use ottla_codec::messages::ApiVersionsRequest;
 
     use super::*;
-    use crate::simulated::{Answered, Simulated};
+    use crate::simulated::{Answered, Connection, Simulated};
+
+    /// Sends a request in a flexible version, without a client id.
+    fn send<R: Encodable>(connection: &mut Connection, api: Api, version: i16, request: &R) {
+        let mut frame = BytesMut::new();
+        frame.put_i16(api as i16);
+        frame.put_i16(version);
+        frame.put_i32(5);
+        frame.put_i16(-1);
+        frame.put_u8(0);
+        request.encode(&mut frame, version).unwrap();
+        connection.send(frame).unwrap();
+    }
+
+    #[test]
+    fn the_first_metadata_of_librdkafka_alone_is_sent_with_the_next_answer() {
+        let mut broker = Simulated::start(1, &[]).unwrap();
+        for (software, is_held) in [("librdkafka", true), ("apache-kafka-java", false)] {
+            let mut connection = broker.connect();
+            let text = StrBytes::from_static_str;
+            let hello = ApiVersionsRequest::default()
+                .with_client_software_name(text(software))
+                .with_client_software_version(text("2.12.1"));
+            send(&mut connection, Api::ApiVersions, 3, &hello);
+            for (nth, is_held) in [is_held, false].into_iter().enumerate() {
+                let request = MetadataRequest::default().with_topics(Some(Vec::new()));
+                send(&mut connection, Api::Metadata, 9, &request);
+                assert_eq!(
+                    connection.is_last_sent_with_next(),
+                    is_held,
+                    "{software} {nth}"
+                );
+            }
+            let answered = std::iter::from_fn(|| connection.take_answer());
+            assert_eq!(answered.count(), 3);
+        }
+    }
 
     #[test]
     fn ids_and_topics_without_a_name_are_refused_where_an_answer_must_name_each_topic() {
@@ -244,15 +275,8 @@ mod tests {
         let nameless = MetadataRequestTopic::default().with_name(None);
         for version in [10, 11] {
             for topic in [&by_id, &nameless] {
-                let mut frame = BytesMut::new();
-                frame.put_i16(3);
-                frame.put_i16(version);
-                frame.put_i32(5);
-                frame.put_i16(-1);
-                frame.put_u8(0);
                 let request = MetadataRequest::default().with_topics(Some(vec![topic.clone()]));
-                request.encode(&mut frame, version).unwrap();
-                connection.send(frame).unwrap();
+                send(&mut connection, Api::Metadata, version, &request);
                 let Some((_, Answered::Frame(mut frame))) = connection.take_answer() else {
                     panic!("there is no answer");
                 };

@@ -63,6 +63,12 @@ impl Connection {
         self.pending.len()
     }
 
+    /// Whether the answer to the last request is one that is best sent with the next.
+    #[cfg(test)]
+    pub(crate) fn is_last_sent_with_next(&self) -> bool {
+        matches!(self.pending.back(), Some((_, Pending::WithNext(_))))
+    }
+
     /// What the first request that is under way has come to; `None` while it waits.
     pub fn take_answer(&mut self) -> Option<(Api, Answered)> {
         let (_, pending) = self.pending.front_mut()?;

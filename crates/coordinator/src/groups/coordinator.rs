@@ -192,9 +192,9 @@ impl<T> GroupCoordinator<T> {
     }
 
     fn asked(&mut self, now: Now, group_id: &str, out: &mut GroupEffects<T>) {
-        self.on_the_way.asked(group_id, now.monotonic_ms);
-        if let Some(group) = self.groups.get_mut(group_id) {
-            group.wait_from_last_join(&self.config, out);
+        let is_new = self.on_the_way.asked(group_id, now.monotonic_ms);
+        if is_new && let Some(group) = self.groups.get_mut(group_id) {
+            group.wait_for_those_on_the_way(now, &self.config, out);
         }
     }
 

@@ -115,7 +115,7 @@ pub enum Event<T> {
         /// The group.
         group_id: String,
     },
-    /// Somebody who has just connected asked for the group's coordinator, and may join. Not answered; the group need not be loaded.
+    /// Somebody asked for the group's coordinator, for the first time on its connection, and may join. Not answered; the group need not be loaded.
     Asked {
         /// The group.
         group_id: String,

@@ -3,8 +3,9 @@
 //! Kafka counts `group.initial.rebalance.delay.ms` from the last member that joined. Most clients join a few milliseconds after they
 //! start, but librdkafka joins after 5 or after 55, as its connections happen to come about, and the time until then is a time in which
 //! others can start as well. So the delay counts from when a member was first heard of: from its question for the coordinator,
-//! where that is known. After a member joined there is always a part of the delay for those that came with it; and while
-//! somebody who asked is still on the way, it counts from the last member that joined, as in Kafka, whose delay is never exceeded.
+//! where that is known. After a member joined there is always a part of the delay for those that came with it. While somebody
+//! who asked is still on the way, it counts from the last member that joined, as in Kafka, and from the last who asked, but no
+//! more than twice: a member that comes too late is heard of by the others with their next heartbeat, 3 s later.
 
 use super::GroupEffects;
 use super::coordinator::GroupConfig;
@@ -54,7 +55,7 @@ impl<T> Group<T> {
     ) {
         if let Some(initial) = self.initial_delay() {
             initial.joined_ms = now.monotonic_ms;
-            self.wait_from_last_join(config, out);
+            self.wait_for_those_on_the_way(now, config, out);
         }
     }
 
@@ -80,11 +81,18 @@ impl<T> Group<T> {
         }
     }
 
-    /// Somebody asked for the coordinator and is on the way.
-    pub(crate) fn wait_from_last_join(&mut self, config: &GroupConfig, out: &mut GroupEffects<T>) {
+    /// Somebody is on the way who joined or asked for the coordinator now.
+    pub(crate) fn wait_for_those_on_the_way(
+        &mut self,
+        now: Now,
+        config: &GroupConfig,
+        out: &mut GroupEffects<T>,
+    ) {
         if let Some(initial) = self.initial_delay() {
-            let deadline = initial.joined_ms + config.initial_rebalance_delay_ms;
-            let deadline = deadline.min(initial.latest_ms);
+            let delay_ms = config.initial_rebalance_delay_ms;
+            let deadline = (now.monotonic_ms + delay_ms)
+                .min(initial.joined_ms + 2 * delay_ms)
+                .min(initial.latest_ms);
             out.timers.push((self.key(TimerKind::Join), Some(deadline)));
         }
     }

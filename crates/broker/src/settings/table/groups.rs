@@ -7,7 +7,7 @@ pub(super) const ROWS: &[Definition] = &[
         "group.initial.rebalance.delay.ms",
         Int,
         "75",
-        "Milliseconds without a new member after which the first rebalance of an empty group begins. Kafka's default is 3000.",
+        "Milliseconds without a new member after which the first rebalance of an empty group begins, counted from when the member first asked for its coordinator where that is known. Kafka's default is 3000.",
     ),
     broker(
         "group.min.session.timeout.ms",
