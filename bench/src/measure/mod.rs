@@ -22,6 +22,7 @@ pub mod latency;
 pub mod librdkafka;
 pub mod life;
 pub mod members;
+pub mod new_clients;
 pub mod raw;
 pub mod small_requests;
 pub mod transactions;
@@ -160,6 +161,8 @@ pub enum Measurement {
     Fairness(fairness::Beside),
     /// A consumer group of three.
     Group,
+    /// Clients that do one thing.
+    NewClients,
     /// Transactions of so many records.
     Transactions(u64),
     /// A pass over a compacted topic.
@@ -193,6 +196,7 @@ impl Measurement {
                 .map(|beside| (beside.name().into(), Measurement::Fairness(beside))),
         );
         all.push(("group of 3".into(), Measurement::Group));
+        all.push(("new clients".into(), Measurement::NewClients));
         all.extend(transactions::SIZES.map(|records| {
             let name = format!("transactions of {records}");
             (name, Measurement::Transactions(records))
@@ -227,6 +231,7 @@ impl Measurement {
             Measurement::SmallRequests(asked) => small_requests::run(scene, asked).await,
             Measurement::Fairness(beside) => fairness::run(scene, beside).await,
             Measurement::Group => group::run(scene).await,
+            Measurement::NewClients => new_clients::run(scene).await,
             Measurement::Transactions(records) => transactions::run(scene, records).await,
             Measurement::Compaction => compaction::run(scene).await,
         }
