@@ -324,7 +324,7 @@ pub(crate) fn begin(
     };
     let pending = match reply {
         WireReply::Now(outcome) => Pending::Settled(outcome),
-        WireReply::WithNext(outcome) => Pending::WithNext(outcome),
+        WireReply::WithNext(outcome, hold) => Pending::WithNext(outcome, hold),
         WireReply::Later(later) => Pending::Waiting { later, begun: true },
     };
     Ok((api, pending))
@@ -334,7 +334,7 @@ pub(crate) fn begin(
 fn deferred(context: RequestContext, frame: BytesMut) -> Pending {
     let later = Box::pin(async move {
         match dispatch(&context, frame) {
-            Ok(WireReply::Now(outcome) | WireReply::WithNext(outcome)) => outcome,
+            Ok(WireReply::Now(outcome) | WireReply::WithNext(outcome, _)) => outcome,
             Ok(WireReply::Later(later)) => later.await,
             Err(error) => Outcome::Close(error.to_string()),
         }

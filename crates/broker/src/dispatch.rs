@@ -107,8 +107,8 @@ fn on_the_wire<R: Send + 'static>(
     let (api, version, correlation_id) = (ctx.api, ctx.version, ctx.correlation_id);
     match reply {
         Reply::Now(response) => WireReply::Now(encode(api, version, correlation_id, response)),
-        Reply::WithNext(response) => {
-            WireReply::WithNext(encode(api, version, correlation_id, response))
+        Reply::WithNext(response, hold) => {
+            WireReply::WithNext(encode(api, version, correlation_id, response), hold)
         }
         Reply::Later(later) => WireReply::Later(Box::pin(async move {
             encode(api, version, correlation_id, later.await)

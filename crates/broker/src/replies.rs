@@ -19,9 +19,6 @@ use crate::reply::{Later, Outcome};
 
 /// Requests under way on one connection before it is not read on. Clients keep 5 to a few hundred.
 const MAX_PENDING: usize = 1024;
-/// How long an answer that is best sent with the next one waits for it. Clients send what they want of a new connection
-/// within a millisecond of each other.
-const HOLD: Duration = Duration::from_millis(3);
 
 /// Whether a request may begin behind so many that wait, so many of which have not begun. As in Kafka, it does when all before it are
 /// answered: what it finds must not be older than what they tell, and clients rely on it (a Java consumer takes a ListOffsets
@@ -34,8 +31,8 @@ pub(crate) fn may_begin(api: Api, waiting: usize, deferred: usize) -> bool {
 /// What a request has come to so far.
 pub(crate) enum Pending {
     Settled(Outcome),
-    /// Settled, and best sent with the next one.
-    WithNext(Outcome),
+    /// Settled, and best sent with the next one, if that is there in this time.
+    WithNext(Outcome, Duration),
     Waiting {
         later: Later<Outcome>,
         /// Whether its handler has run; if not, the first poll runs it.
@@ -61,8 +58,6 @@ pub(crate) struct Replies {
     deferred: usize,
     /// The answer at the front is ready and waits for the next one, until then.
     held: Option<Pin<Box<Sleep>>>,
-    /// For how long.
-    hold: Duration,
     pub output: Output,
     /// Bytes of requests not yet answered and of answers not yet written.
     pub in_flight: usize,
@@ -80,7 +75,6 @@ impl Replies {
             waiting: 0,
             deferred: 0,
             held: None,
-            hold: HOLD,
             output: Output::default(),
             in_flight: 0,
             max_in_flight,
@@ -116,9 +110,9 @@ impl Replies {
     pub fn push(&mut self, pending: Pending, api: Api, read_at: Instant, cost: usize) {
         self.take(cost);
         let pending = match pending {
-            Pending::WithNext(outcome) => {
+            Pending::WithNext(outcome, hold) => {
                 if self.pending.is_empty() {
-                    self.held = Some(Box::pin(tokio::time::sleep(self.hold)));
+                    self.held = Some(Box::pin(tokio::time::sleep(hold)));
                 }
                 Pending::Settled(outcome)
             }
@@ -245,11 +239,9 @@ mod tests {
     struct Sent(Replies, Metrics);
 
     impl Sent {
-        fn with_hold(hold: Duration) -> Sent {
+        fn new() -> Sent {
             let total = Arc::new(Budget::new(1 << 20));
-            let mut replies = Replies::new(1 << 20, total);
-            replies.hold = hold;
-            Sent(replies, Metrics::default())
+            Sent(Replies::new(1 << 20, total), Metrics::default())
         }
 
         fn push(&mut self, pending: Pending) {
@@ -284,8 +276,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_best_sent_with_the_next_one_waits_until_that_is_ready() {
-        let mut sent = Sent::with_hold(HOUR);
-        sent.push(Pending::WithNext(answer()));
+        let mut sent = Sent::new();
+        sent.push(Pending::WithNext(answer(), HOUR));
         assert_eq!(sent.left(), 1);
         let (ready, next) = waiting();
         sent.push(next);
@@ -299,15 +291,15 @@ mod tests {
 
     #[tokio::test]
     async fn it_waits_no_longer_than_its_time_for_a_request_or_for_an_answer() {
-        let mut sent = Sent::with_hold(Duration::from_millis(1));
-        sent.push(Pending::WithNext(answer()));
+        let mut sent = Sent::new();
+        sent.push(Pending::WithNext(answer(), Duration::from_millis(1)));
         let Sent(replies, metrics) = &mut sent;
         poll_fn(|cx| replies.poll_settle(cx, metrics))
             .await
             .unwrap();
         assert_eq!(sent.left(), 0);
 
-        sent.push(Pending::WithNext(answer()));
+        sent.push(Pending::WithNext(answer(), Duration::from_millis(1)));
         let (ready, next) = waiting();
         sent.push(next);
         let Sent(replies, metrics) = &mut sent;
@@ -321,10 +313,10 @@ mod tests {
 
     #[tokio::test]
     async fn behind_another_answer_it_waits_for_none() {
-        let mut sent = Sent::with_hold(HOUR);
+        let mut sent = Sent::new();
         let (ready, first) = waiting();
         sent.push(first);
-        sent.push(Pending::WithNext(answer()));
+        sent.push(Pending::WithNext(answer(), HOUR));
         assert_eq!(sent.left(), 2);
         ready.send(()).unwrap();
         assert_eq!(sent.left(), 0);

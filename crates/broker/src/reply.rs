@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use ottla_codec::response::ResponseBuf;
 use ottla_storage::FileSlice;
@@ -14,8 +15,8 @@ pub(crate) type Later<R> = Pin<Box<dyn Future<Output = R> + Send>>;
 pub(crate) enum Reply<R> {
     /// Ready.
     Now(R),
-    /// Ready, and best told together with the answer to the next request on the connection, if one comes within a few milliseconds.
-    WithNext(R),
+    /// Ready, and best told together with the answer to the next request on the connection, if that is there in this time.
+    WithNext(R, Duration),
     /// When something is durable, or there is data, or a group has settled.
     Later(Later<R>),
     /// No answer (acks=0). The connection holds the request as under way until the future ends; an error,
@@ -45,8 +46,8 @@ pub(crate) enum Outcome {
 pub(crate) enum WireReply {
     /// Ready.
     Now(Outcome),
-    /// Ready, and best sent with the next one.
-    WithNext(Outcome),
+    /// Ready, and best sent with the next one, if that is there in this time.
+    WithNext(Outcome, Duration),
     /// Waiting.
     Later(Later<Outcome>),
 }

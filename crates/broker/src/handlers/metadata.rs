@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use ottla_codec::ResponseError;
 use ottla_codec::StrBytes;
@@ -27,6 +28,11 @@ const NO_OPERATIONS: i32 = i32::MIN;
 const FIRST_WITH_IDS: i16 = 12;
 /// The leader epoch of every partition: its one leader never changes.
 const LEADER_EPOCH: i32 = 0;
+/// How long nodes alone wait for the answer to the next request: nobody waits for them, and what a client wants of a new connection it asks
+/// within a millisecond.
+const HOLD_NODES: Duration = Duration::from_millis(3);
+/// How long topics do, which a producer may wait for.
+const HOLD_TOPICS: Duration = Duration::from_millis(1);
 
 /// Handles one request.
 pub(crate) fn handle(ctx: &RequestContext, request: MetadataRequest) -> Reply<MetadataResponse> {
@@ -90,7 +96,13 @@ pub(crate) fn handle(ctx: &RequestContext, request: MetadataRequest) -> Reply<Me
         .with_topics(answers)
         .with_cluster_authorized_operations(cluster_operations);
     match created.into_iter().max() {
-        None if is_first && drops_its_first_connection(ctx) => Reply::WithNext(response),
+        None if is_first && drops_its_first_connection(ctx) => {
+            let hold = match response.topics.is_empty() {
+                true => HOLD_NODES,
+                false => HOLD_TOPICS,
+            };
+            Reply::WithNext(response, hold)
+        }
         None => Reply::Now(response),
         Some(last) => Reply::later(when_created(ctx, last, response)),
     }

@@ -66,7 +66,7 @@ impl Connection {
     /// Whether the answer to the last request is one that is best sent with the next.
     #[cfg(test)]
     pub(crate) fn is_last_sent_with_next(&self) -> bool {
-        matches!(self.pending.back(), Some((_, Pending::WithNext(_))))
+        matches!(self.pending.back(), Some((_, Pending::WithNext(..))))
     }
 
     /// What the first request that is under way has come to; `None` while it waits.
@@ -81,7 +81,7 @@ impl Connection {
         }
         let (api, pending) = self.pending.pop_front()?;
         // Whether an answer is sent alone or with the next one is a matter of sockets.
-        let (Pending::Settled(outcome) | Pending::WithNext(outcome)) = pending else {
+        let (Pending::Settled(outcome) | Pending::WithNext(outcome, _)) = pending else {
             return None;
         };
         let answered = match outcome {

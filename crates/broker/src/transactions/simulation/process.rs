@@ -92,7 +92,7 @@ impl Process {
     /// What a request comes to that waits for nothing but what is on its way to the disk.
     pub fn answer<R>(&self, reply: Reply<R>) -> R {
         match reply {
-            Reply::Now(answer) | Reply::WithNext(answer) => answer,
+            Reply::Now(answer) | Reply::WithNext(answer, _) => answer,
             Reply::Later(mut later) => loop {
                 if let Poll::Ready(answer) = poll(&mut later) {
                     return answer;
@@ -107,7 +107,7 @@ impl Process {
 /// A future of what is under way, or done.
 pub(super) fn later<R: Send + 'static>(reply: Reply<R>) -> Later<R> {
     match reply {
-        Reply::Now(answer) | Reply::WithNext(answer) => Box::pin(std::future::ready(answer)),
+        Reply::Now(answer) | Reply::WithNext(answer, _) => Box::pin(std::future::ready(answer)),
         Reply::Later(later) => later,
         Reply::Silent(_) => panic!("a request without an answer"),
     }
