@@ -19,7 +19,7 @@ for manifest in $manifests; do
 done
 
 # The fuzzers are no members of the workspace, so nothing else notices when their lock file lacks a crate of it.
-(cd fuzz && cargo metadata --locked --format-version 1 >/dev/null) || {
-    echo "fuzz/Cargo.lock is not up to date: run \`cargo metadata\` in fuzz/ and commit it" >&2
+(cd fuzz && cargo update --quiet --workspace --locked) || {
+    echo "fuzz/Cargo.lock is not up to date: run \`cargo update --workspace\` in fuzz/ and commit it" >&2
     exit 1
 }
