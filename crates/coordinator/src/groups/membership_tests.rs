@@ -172,26 +172,28 @@ fn the_initial_delay_begins_anew_with_each_new_member_up_to_the_rebalance_timeou
     assert_eq!(d.join_reply(first).members.len(), 3);
 }
 
-#[test]
-fn the_initial_delay_ends_when_nobody_new_has_come_for_its_length() {
-    let mut d = Driver::with(GroupConfig {
-        initial_rebalance_delay_ms: 75,
-        ..GroupConfig::default()
-    });
-    let first = d.join(member("a"));
-    d.advance(50);
-    d.join(member("b"));
-    d.advance(74);
-    assert!(!d.replies.contains_key(&first));
-    d.advance(1);
-    assert_eq!(d.join_reply(first).members.len(), 2);
-}
-
 fn with_delay_75() -> Driver {
     Driver::with(GroupConfig {
         initial_rebalance_delay_ms: 75,
         ..GroupConfig::default()
     })
+}
+
+/// How many members the generation has that begins after so many milliseconds, and no earlier. `leader` is the ticket of who joined first.
+fn members_after(d: &mut Driver, ms: u64, leader: u32) -> usize {
+    d.advance(ms - 1);
+    assert!(!d.replies.contains_key(&leader), "it begins earlier");
+    d.advance(1);
+    d.join_reply(leader).members.len()
+}
+
+#[test]
+fn the_initial_delay_ends_when_nobody_new_has_come_for_its_length() {
+    let mut d = with_delay_75();
+    let first = d.join(member("a"));
+    d.advance(50);
+    d.join(member("b"));
+    assert_eq!(members_after(&mut d, 75, first), 2);
 }
 
 #[test]
@@ -200,10 +202,7 @@ fn the_initial_delay_counts_from_the_question_for_the_coordinator() {
     d.asked();
     d.advance(10);
     let first = d.join(member("a"));
-    d.advance(64);
-    assert!(!d.replies.contains_key(&first));
-    d.advance(1);
-    assert_eq!(d.join_reply(first).members.len(), 1);
+    assert_eq!(members_after(&mut d, 65, first), 1);
 }
 
 #[test]
@@ -215,10 +214,7 @@ fn a_third_of_the_initial_delay_follows_every_member_that_joins() {
     let first = d.join(member("a"));
     d.advance(5);
     d.join(member("b"));
-    d.advance(24);
-    assert!(!d.replies.contains_key(&first));
-    d.advance(1);
-    assert_eq!(d.join_reply(first).members.len(), 2);
+    assert_eq!(members_after(&mut d, 25, first), 2);
 }
 
 #[test]
@@ -232,10 +228,7 @@ fn while_somebody_is_on_the_way_the_initial_delay_counts_from_the_last_who_asked
     d.advance(74);
     assert!(!d.replies.contains_key(&first));
     d.join(member("b"));
-    d.advance(24);
-    assert!(!d.replies.contains_key(&first));
-    d.advance(1);
-    assert_eq!(d.join_reply(first).members.len(), 2);
+    assert_eq!(members_after(&mut d, 25, first), 2);
 }
 
 #[test]
@@ -245,10 +238,7 @@ fn while_somebody_is_on_the_way_the_initial_delay_counts_from_the_last_who_joine
     d.asked();
     d.advance(53);
     let first = d.join(member("a"));
-    d.advance(74);
-    assert!(!d.replies.contains_key(&first));
-    d.advance(1);
-    assert_eq!(d.join_reply(first).members.len(), 1);
+    assert_eq!(members_after(&mut d, 75, first), 1);
 }
 
 #[test]
@@ -262,10 +252,8 @@ fn whoever_asks_and_does_not_join_makes_the_initial_delay_no_longer_than_twice()
         d.advance(1);
         d.asked();
         d.asked();
-        assert!(!d.replies.contains_key(&first));
     }
-    d.advance(1);
-    assert_eq!(d.join_reply(first).members.len(), 1);
+    assert_eq!(members_after(&mut d, 1, first), 1);
 }
 
 #[test]
