@@ -232,26 +232,10 @@ fn known(topic: &Arc<Topic>, node: i32) -> MetadataResponseTopic {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use bytes::{BufMut, BytesMut};
-    use kafka_protocol::protocol::Encodable;
-    use ottla_codec::answer;
-    use ottla_codec::api::Api;
     use ottla_codec::messages::ApiVersionsRequest;
 
     use super::*;
-    use crate::simulated::{Answered, Connection, Simulated};
-
-    /// Sends a request in a flexible version, without a client id.
-    fn send<R: Encodable>(connection: &mut Connection, api: Api, version: i16, request: &R) {
-        let mut frame = BytesMut::new();
-        frame.put_i16(api as i16);
-        frame.put_i16(version);
-        frame.put_i32(5);
-        frame.put_i16(-1);
-        frame.put_u8(0);
-        request.encode(&mut frame, version).unwrap();
-        connection.send(frame).unwrap();
-    }
+    use crate::simulated::Simulated;
 
     #[test]
     fn the_first_metadata_of_librdkafka_alone_is_sent_with_the_next_answer() {
@@ -262,10 +246,10 @@ mod tests {
             let hello = ApiVersionsRequest::default()
                 .with_client_software_name(text(software))
                 .with_client_software_version(text("2.12.1"));
-            send(&mut connection, Api::ApiVersions, 3, &hello);
+            connection.send_request(3, &hello);
             for (nth, is_held) in [is_held, false].into_iter().enumerate() {
                 let request = MetadataRequest::default().with_topics(Some(Vec::new()));
-                send(&mut connection, Api::Metadata, 9, &request);
+                connection.send_request(9, &request);
                 assert_eq!(
                     connection.is_last_sent_with_next(),
                     is_held,
@@ -288,12 +272,8 @@ mod tests {
         for version in [10, 11] {
             for topic in [&by_id, &nameless] {
                 let request = MetadataRequest::default().with_topics(Some(vec![topic.clone()]));
-                send(&mut connection, Api::Metadata, version, &request);
-                let Some((_, Answered::Frame(mut frame))) = connection.take_answer() else {
-                    panic!("there is no answer");
-                };
-                answer::header::<MetadataRequest>(version, &mut frame).unwrap();
-                let told = answer::decode::<MetadataRequest>(version, frame).unwrap();
+                connection.send_request(version, &request);
+                let told = connection.take_response::<MetadataRequest>(version);
                 assert_eq!(told.topics[0].topic_id, topic.topic_id);
                 assert_eq!(told.topics[0].name, Some(TopicName::default()));
                 assert_eq!(told.topics[0].error_code, 42);

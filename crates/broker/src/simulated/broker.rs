@@ -148,6 +148,12 @@ impl Simulated {
         self.run_timers();
     }
 
+    /// The disk refuses the next sync.
+    #[cfg(test)]
+    pub(crate) fn fail_next_sync(&self) {
+        self.fs.fail_next_sync();
+    }
+
     /// The work of the background, as it comes from time to time: 0 a checkpoint, 1 a flush, 2 removes files, 3 retention,
     /// 4 compaction, 5 and all others expiration of ids and offsets.
     pub fn work(&mut self, which: u8) {

@@ -3,6 +3,9 @@
 mod broker;
 mod connection;
 mod process;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod requests;
 mod timers;
 
 use std::sync::Arc;
