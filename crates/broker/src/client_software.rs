@@ -16,10 +16,16 @@ impl ClientSoftware {
         (is_valid(&name) && is_valid(&version)).then_some(ClientSoftware { name, version })
     }
 
-    /// Whether this is librdkafka. Libraries around it that give their own name have it in their version, as in
-    /// `confluent-kafka-python` and `2.12.1-rdkafka-2.12.1`.
-    pub fn is_librdkafka(&self) -> bool {
-        self.name.contains("rdkafka") || self.version.contains("rdkafka")
+    /// Major and minor version of librdkafka, if this is made of it. Libraries around it that give their own name have it in
+    /// their version, as in `confluent-kafka-python` and `2.16.1-rdkafka-2.16.0`.
+    pub fn librdkafka(&self) -> Option<(u32, u32)> {
+        let version = match self.version.rsplit_once("rdkafka-") {
+            Some((_, version)) => version,
+            None if &*self.name == "librdkafka" => &self.version,
+            None => return None,
+        };
+        let mut numbers = version.split(['.', '-']).map(|number| number.parse().ok());
+        Some((numbers.next()??, numbers.next()??))
     }
 }
 
@@ -56,18 +62,21 @@ mod tests {
 
     #[test]
     fn librdkafka_is_known_by_its_name_or_as_what_another_library_is_made_of() {
-        for (name, version, is) in [
-            ("librdkafka", "2.12.1", true),
-            ("confluent-kafka-python", "2.16.1-rdkafka-2.16.0", true),
-            ("confluent-kafka-go", "2.6.0-librdkafka-2.6.0", true),
-            ("apache-kafka-java", "4.3.1", false),
-            ("kgo", "v1.20.0", false),
+        for (name, version, known) in [
+            ("librdkafka", "2.12.1", Some((2, 12))),
+            ("librdkafka", "v2.12.1", None),
+            ("librdkafka", "2.10-RC1", Some((2, 10))),
+            (
+                "confluent-kafka-python",
+                "2.16.1-rdkafka-2.16.0",
+                Some((2, 16)),
+            ),
+            ("confluent-kafka-go", "1.9.2-librdkafka-2.3.0", Some((2, 3))),
+            ("apache-kafka-java", "4.3.1", None),
+            ("kgo", "v1.20.0", None),
         ] {
-            assert_eq!(
-                software(name, version).unwrap().is_librdkafka(),
-                is,
-                "{name}"
-            );
+            let software = software(name, version).unwrap();
+            assert_eq!(software.librdkafka(), known, "{name} {version}");
         }
     }
 }

@@ -28,6 +28,8 @@ const NO_OPERATIONS: i32 = i32::MIN;
 const FIRST_WITH_IDS: i16 = 12;
 /// The leader epoch of every partition: its one leader never changes.
 const LEADER_EPOCH: i32 = 0;
+/// The version of librdkafka since which it does not go on with a bootstrap connection.
+const DROPS_SINCE: (u32, u32) = (2, 10);
 /// How long nodes alone wait for the answer to the next request: nobody waits for them, and what a client wants of a new connection it asks
 /// within a millisecond.
 const HOLD_NODES: Duration = Duration::from_millis(3);
@@ -114,7 +116,8 @@ pub(crate) fn handle(ctx: &RequestContext, request: MetadataRequest) -> Reply<Me
 /// wanted.
 fn drops_its_first_connection(ctx: &RequestContext) -> bool {
     let software = ctx.connection.software.get();
-    software.is_some_and(ClientSoftware::is_librdkafka)
+    let version = software.and_then(ClientSoftware::librdkafka);
+    version >= Some(DROPS_SINCE)
 }
 
 /// Ids, or topics without a name, in versions whose answers have a name for each topic: refused as a whole, as by Kafka.
@@ -238,14 +241,18 @@ mod tests {
     use crate::simulated::Simulated;
 
     #[test]
-    fn the_first_metadata_of_librdkafka_alone_is_sent_with_the_next_answer() {
+    fn the_first_metadata_of_a_new_librdkafka_alone_is_sent_with_the_next_answer() {
         let mut broker = Simulated::start(1, &[]).unwrap();
-        for (software, is_held) in [("librdkafka", true), ("apache-kafka-java", false)] {
+        for (software, version, is_held) in [
+            ("librdkafka", "2.10.0", true),
+            ("librdkafka", "2.9.1", false),
+            ("apache-kafka-java", "4.3.1", false),
+        ] {
             let mut connection = broker.connect();
             let text = StrBytes::from_static_str;
             let hello = ApiVersionsRequest::default()
                 .with_client_software_name(text(software))
-                .with_client_software_version(text("2.12.1"));
+                .with_client_software_version(text(version));
             connection.send_request(3, &hello);
             for (nth, is_held) in [is_held, false].into_iter().enumerate() {
                 let request = MetadataRequest::default().with_topics(Some(Vec::new()));
@@ -253,7 +260,7 @@ mod tests {
                 assert_eq!(
                     connection.is_last_sent_with_next(),
                     is_held,
-                    "{software} {nth}"
+                    "{software} {version} {nth}"
                 );
             }
             let answered = std::iter::from_fn(|| connection.take_answer());
