@@ -310,6 +310,30 @@ impl Both {
         }
     }
 
+    /// Asks until both answers are what is waited for, or for as long as a change may take to show; then compares.
+    pub async fn until<R: Ask>(
+        &mut self,
+        step: &str,
+        version: i16,
+        make: impl Fn(&Side) -> R + Send + Sync,
+        is_there: impl Fn(&R::Response) -> bool,
+    ) -> Pair<R::Response> {
+        let started = Instant::now();
+        loop {
+            let before = (self.findings.len(), self.transcript.len());
+            let pair = self.call(step, version, &make).await;
+            let are_there = [&pair.ottla, &pair.kafka]
+                .iter()
+                .all(|answer| answer.as_ref().is_some_and(&is_there));
+            if are_there || started.elapsed() > SETTLE {
+                return pair;
+            }
+            self.findings.truncate(before.0);
+            self.transcript.truncate(before.1);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Sends a frame's body as it is and compares what comes back: a frame, or the end of the connection.
     pub async fn raw(&mut self, step: &str, body: &[u8]) {
         let mut answers = Vec::new();

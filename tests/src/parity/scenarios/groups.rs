@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
@@ -298,9 +299,13 @@ pub async fn two_members(both: &mut Both) -> anyhow::Result<()> {
     keep_member(both, &answer, "b");
     both.send::<JoinGroupRequest>(1, v, |side| join(v, &group, &side.note("b")))
         .await;
-    both.eventually::<HeartbeatRequest>("a rebalance is called", beat_v, |side| {
-        heartbeat(&group, generation(side, "a"), &side.note("a"))
-    })
+    // Each hears of the second member on another connection, one of them perhaps later.
+    both.until::<HeartbeatRequest>(
+        "a rebalance is called",
+        beat_v,
+        |side| heartbeat(&group, generation(side, "a"), &side.note("a")),
+        |answer| answer.error_code == ResponseError::RebalanceInProgress.code(),
+    )
     .await;
     both.call::<DescribeGroupsRequest>("preparing", 6, |_| describe(6, &group))
         .await;
