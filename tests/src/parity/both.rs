@@ -296,18 +296,8 @@ impl Both {
         version: i16,
         make: impl Fn(&Side) -> R + Send + Sync,
     ) -> Pair<R::Response> {
-        let started = Instant::now();
-        loop {
-            let before = (self.findings.len(), self.transcript.len());
-            let pair = self.call(step, version, &make).await;
-            if self.findings.len() == before.0 || started.elapsed() > SETTLE {
-                return pair;
-            }
-            // A difference that a list of accepted ones explains would be waited for in vain, so not for long.
-            self.findings.truncate(before.0);
-            self.transcript.truncate(before.1);
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        // A difference that a list of accepted ones explains would be waited for in vain, so not for long.
+        self.repeat(step, version, make, |_, alike| alike).await
     }
 
     /// Asks until both answers are what is waited for, or for as long as a change may take to show; then compares.
@@ -318,14 +308,27 @@ impl Both {
         make: impl Fn(&Side) -> R + Send + Sync,
         is_there: impl Fn(&R::Response) -> bool,
     ) -> Pair<R::Response> {
+        self.repeat(step, version, make, |pair, _| {
+            let mut answers = [&pair.ottla, &pair.kafka].into_iter();
+            answers.all(|answer| answer.as_ref().is_some_and(&is_there))
+        })
+        .await
+    }
+
+    /// Asks until the answers are `enough`, which is told whether they are alike; of all that were asked the last ones count.
+    async fn repeat<R: Ask>(
+        &mut self,
+        step: &str,
+        version: i16,
+        make: impl Fn(&Side) -> R + Send + Sync,
+        enough: impl Fn(&Pair<R::Response>, bool) -> bool,
+    ) -> Pair<R::Response> {
         let started = Instant::now();
         loop {
             let before = (self.findings.len(), self.transcript.len());
             let pair = self.call(step, version, &make).await;
-            let are_there = [&pair.ottla, &pair.kafka]
-                .iter()
-                .all(|answer| answer.as_ref().is_some_and(&is_there));
-            if are_there || started.elapsed() > SETTLE {
+            let alike = self.findings.len() == before.0;
+            if enough(&pair, alike) || started.elapsed() > SETTLE {
                 return pair;
             }
             self.findings.truncate(before.0);
