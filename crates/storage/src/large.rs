@@ -91,6 +91,12 @@ impl LargeAppends {
         true
     }
 
+    /// Whether something is written, and waits to be synced.
+    #[cfg(test)]
+    pub fn has_to_sync(&self) -> bool {
+        !self.state.lock().to_sync.is_empty()
+    }
+
     /// Ends the threads, once nothing is on its way.
     pub fn stop(&self) {
         self.state.lock().stop = true;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// What happened in a run.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Events {
     pub kills: u64,
     pub cuts_of_openings: u64,
@@ -16,6 +16,8 @@ pub(super) struct Events {
     /// Crashes by what they came into.
     pub cut: BTreeMap<&'static str, u64>,
     pub disk: crate::fs::sim::SimStats,
+    /// Calls that change the disk.
+    pub disk_calls: u64,
 }
 
 impl Events {
@@ -39,6 +41,7 @@ impl Events {
         disk.lost_writes += more.lost_writes;
         disk.refused_writes += more.refused_writes;
         disk.failed_syncs += more.failed_syncs;
+        self.disk_calls += other.disk_calls;
     }
 }
 

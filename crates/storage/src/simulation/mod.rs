@@ -225,6 +225,7 @@ impl Simulation {
         self.verify();
         self.verify_snapshots();
         self.events.disk = self.fs.stats();
+        self.events.disk_calls = self.fs.calls();
         self.events
     }
 
@@ -298,6 +299,10 @@ impl Simulation {
                 "large appends, written"
             }
             74..80 => {
+                // It is one call a segment: seldom would the crash of this life come into one.
+                if inner.core.large.has_to_sync() && self.rng.random_bool(0.1) {
+                    self.fs.crash_after(0);
+                }
                 inner.step_large_syncs();
                 "large appends, synced"
             }
@@ -337,6 +342,10 @@ impl Simulation {
                 "retention"
             }
             82..84 | 98 => {
+                // It is a few calls.
+                if self.rng.random_bool(0.1) {
+                    self.fs.crash_after(self.rng.random_range(0..3));
+                }
                 inner.make_next_journal_file();
                 "journal file"
             }
@@ -648,6 +657,14 @@ fn run_seeds(durability: Durability) {
 
 const LIVES: usize = 40;
 const SEEDS: u64 = 40;
+
+#[test]
+fn a_seed_gives_the_same_run_each_time() {
+    for (seed, durability) in [(1, Durability::Disk), (2, Durability::Os)] {
+        let run = || Simulation::new(seed, durability).run(LIVES);
+        assert_eq!(run(), run());
+    }
+}
 
 #[test]
 fn crashes_lose_nothing_that_was_acknowledged_or_seen() {
