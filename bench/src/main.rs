@@ -3,6 +3,7 @@
 //! `scripts/bench.sh` builds and installs what is needed and runs this. Broker CPU is the steady figure where client and
 //! broker share the cores; throughput includes the client. Nothing here asserts a time.
 
+mod batches;
 mod floor;
 mod measure;
 mod pages;

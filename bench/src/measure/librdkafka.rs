@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::{Meter, Sample, Scene, TOPIC, WARM_UP_SHARE, higher, lower};
+use crate::batches::{Received, Topic};
 use crate::pages::Stock;
 use crate::payload::Payload;
 use crate::process::{disk_bytes, resident_bytes};
@@ -51,8 +51,8 @@ const fn load(
 
 /// The loads of a run.
 pub const LOADS: &[Load] = &[
-    load(100, 1, "all", "none", 200),
-    load(100, 6, "all", "none", 200),
+    load(100, 1, "all", "none", 400),
+    load(100, 6, "all", "none", 400),
     load(1024, 1, "all", "none", 1000),
     load(1024, 1, "1", "none", 1000),
     load(1024, 6, "all", "none", 1000),
@@ -63,6 +63,8 @@ pub const LOADS: &[Load] = &[
 
 /// What the producer may hold; as the setting, in bytes.
 const CLIENT_QUEUE_BYTES: u64 = 262_144 << 10;
+/// Messages that the producer is given, and the consumer asked for, at a time.
+const BATCH: u64 = 256;
 /// How long one direction of a load may take.
 const DEADLINE: Duration = Duration::from_secs(300);
 
@@ -169,24 +171,20 @@ fn produce(address: &str, load: Load, count: u64) -> Result<()> {
         )
         .create_with_context(Count(deliveries.clone()))?;
     let payload = Payload::default();
-    for number in 0..count {
-        let partition = (number % load.partitions as u64) as i32;
-        let mut record = BaseRecord::<[u8], [u8]>::to(TOPIC)
-            .partition(partition)
-            .payload(payload.slice(number, load.size));
+    let mut topic = Topic::of(&producer, TOPIC)?;
+    let batches = (0..count).step_by(BATCH as usize);
+    for (batch, partition) in batches.zip((0..load.partitions).cycle()) {
+        let mut next = batch;
+        let end = count.min(batch + BATCH);
         loop {
-            match producer.send(record) {
-                Ok(()) => break,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    record = back;
-                    producer.poll(Duration::from_millis(10));
-                }
-                Err((error, _)) => return Err(error.into()),
+            let values = (next..end).map(|number| payload.slice(number, load.size));
+            next += topic.send(partition, values)? as u64;
+            if next == end {
+                break;
             }
+            producer.poll(Duration::from_millis(1));
         }
-        if number % 1024 == 0 {
-            producer.poll(Duration::ZERO);
-        }
+        producer.poll(Duration::ZERO);
     }
     producer.flush(DEADLINE)?;
     let failed = deliveries.failed.load(Ordering::Relaxed);
@@ -214,17 +212,17 @@ fn consume(address: &str, load: Load, count: u64) -> Result<()> {
     consumer.assign(&from)?;
     let started = Instant::now();
     let mut seen = 0;
+    let mut received = Received::of(&consumer, BATCH as usize);
     while seen < count {
-        match consumer.poll(Duration::from_secs(1)) {
-            Some(Ok(message)) => {
-                let length = message.payload().context("a null value")?.len();
-                ensure!(length == load.size, "a value of {length} bytes");
-                seen += 1;
-            }
-            Some(Err(error)) => return Err(error.into()),
-            None if started.elapsed() > DEADLINE => bail!("{seen} of {count} in {DEADLINE:?}"),
-            None => {}
-        }
+        ensure!(
+            started.elapsed() < DEADLINE,
+            "{seen} of {count} in {DEADLINE:?}"
+        );
+        received.next(Duration::from_secs(1), |value| {
+            ensure!(value.len() == load.size, "a value of {} bytes", value.len());
+            seen += 1;
+            Ok(())
+        })?;
     }
     Ok(())
 }
