@@ -129,6 +129,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         machine: machine(&arguments),
         ..Report::default()
     };
+    let mut failed = Vec::new();
     for round in 1..=arguments.rounds {
         for (name, measurement) in &measurements {
             for target in in_turns(&targets, round) {
@@ -142,17 +143,22 @@ async fn run(arguments: Arguments) -> Result<()> {
                     scale: if arguments.quick { 0.125 } else { 1.0 },
                 };
                 let started = Instant::now();
-                let samples = measurement
-                    .run(&scene)
-                    .await
-                    .with_context(|| format!("{name}, {}", target.title()))?;
-                eprintln!(
-                    "round {round}/{}: {name}, {}: {:.1} s",
+                let which = format!(
+                    "round {round}/{}: {name}, {}",
                     arguments.rounds,
-                    target.title(),
-                    started.elapsed().as_secs_f64()
+                    target.title()
                 );
-                report.add(name, target, samples);
+                match measurement.run(&scene).await {
+                    Ok(samples) => {
+                        eprintln!("{which}: {:.1} s", started.elapsed().as_secs_f64());
+                        report.add(name, target, samples);
+                    }
+                    // The others have their figures all the same.
+                    Err(error) => {
+                        eprintln!("{which}: failed: {error:#}");
+                        failed.push(which);
+                    }
+                }
             }
         }
         // After each round: a run that is broken off leaves what it has.
@@ -160,6 +166,7 @@ async fn run(arguments: Arguments) -> Result<()> {
     }
     println!("{}", report.table(&targets));
     println!("Written to {}", arguments.output.display());
+    ensure!(failed.is_empty(), "failed: {}", failed.join("; "));
     Ok(())
 }
 
