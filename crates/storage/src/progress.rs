@@ -73,8 +73,13 @@ impl Line {
     }
 
     fn has(&self, seq: u64, whole: bool) -> bool {
-        self.reached.load(Ordering::Acquire) >= seq
-            || !whole && self.has_ahead.load(Ordering::Acquire) && self.state.lock().is_ahead(seq)
+        let reached = || self.reached.load(Ordering::Acquire) >= seq;
+        if reached() {
+            return true;
+        }
+        let is_ahead = || self.has_ahead.load(Ordering::Acquire) && self.state.lock().is_ahead(seq);
+        // What is ahead no more, all others may have caught up with since the first look.
+        !whole && (is_ahead() || reached())
     }
 
     /// The commits `from..=to` reached the stage.
@@ -295,6 +300,33 @@ mod tests {
         assert!(overtaken.await.expect("task").is_err());
         assert!(all.await.expect("task").is_ok(), "it was kept itself");
         assert_eq!(p.0.reached(Stage::Durable), 3);
+    }
+
+    #[test]
+    fn what_overtook_a_commit_stays_durable_in_every_moment_in_which_that_one_catches_up() {
+        struct Task;
+        impl std::task::Wake for Task {
+            fn wake(self: Arc<Self>) {}
+        }
+        let waker = Waker::from(Arc::new(Task));
+        for _ in 0..20_000 {
+            let p = Arc::new(Holder(Progress::new(0)));
+            let mut wait = std::pin::pin!(Wait::new(p.clone(), Stage::Durable, 2));
+            let mut poll = || wait.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(poll().is_pending());
+            p.0.complete(Stage::Durable, 2, 2);
+            let has_caught_up = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    p.0.complete(Stage::Durable, 1, 1);
+                    has_caught_up.store(true, Ordering::Release);
+                });
+                // It was woken once, and will not be again.
+                while !has_caught_up.load(Ordering::Acquire) {
+                    assert!(poll().is_ready());
+                }
+            });
+        }
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Simulated {
             if !more {
                 // A move reads on a thread of its own.
                 self.runtime
-                    .block_on(tokio::time::sleep(Duration::from_micros(50)));
+                    .block_on(async { tokio::time::sleep(Duration::from_micros(50)).await });
             }
         }
     }
