@@ -86,6 +86,11 @@ impl Simulated {
         })
     }
 
+    /// Leaves room for `bytes` more on the disk.
+    pub fn limit_disk(&self, bytes: u64) {
+        self.fs.set_free(Some(bytes));
+    }
+
     /// Runs what uses timers of the runtime.
     pub fn enter<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let _inside = self.runtime.enter();

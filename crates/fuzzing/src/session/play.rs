@@ -23,6 +23,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("group.initial.rebalance.delay.ms", "0"),
 ];
 
+/// A disk of memory: a position that damage made up finds it full.
+const DISK_BYTES: u64 = 24 << 20;
+
 /// What became of a session.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Played {
@@ -67,8 +70,10 @@ pub fn play(events: &[Event]) -> Played {
 impl Player {
     /// A broker with an empty disk, and nobody there.
     pub fn start() -> Player {
+        let broker = Simulated::start(1, SETTINGS).expect("an empty disk is started on");
+        broker.limit_disk(DISK_BYTES);
         Player {
-            broker: Simulated::start(1, SETTINGS).expect("an empty disk is started on"),
+            broker,
             open: BTreeMap::new(),
             aliases: Aliases::default(),
             acknowledged: Acknowledged::default(),
