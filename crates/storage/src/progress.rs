@@ -309,7 +309,7 @@ mod tests {
             fn wake(self: Arc<Self>) {}
         }
         let waker = Waker::from(Arc::new(Task));
-        for _ in 0..20_000 {
+        for _ in 0..300 {
             let p = Arc::new(Holder(Progress::new(0)));
             let mut wait = std::pin::pin!(Wait::new(p.clone(), Stage::Durable, 2));
             let mut poll = || wait.as_mut().poll(&mut Context::from_waker(&waker));
