@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use rdkafka::bindings as sys;
-use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
@@ -26,14 +25,11 @@ pub struct Topic<'a> {
 
 impl<'a> Topic<'a> {
     /// `name` for `producer`, with its settings.
-    pub fn of<C: ProducerContext<Part>, Part: rdkafka::producer::Partitioner>(
-        producer: &'a BaseProducer<C, Part>,
-        name: &str,
-    ) -> Result<Topic<'a>> {
+    pub fn of<C: ProducerContext>(producer: &'a BaseProducer<C>, name: &str) -> Result<Topic<'a>> {
         let name = CString::new(name)?;
         // SAFETY: the client lives as long as the topic does, by its lifetime; without settings the client's are taken.
         let topic = unsafe {
-            sys::rd_kafka_topic_new(native(producer.client()), name.as_ptr(), null_mut())
+            sys::rd_kafka_topic_new(producer.client().native_ptr(), name.as_ptr(), null_mut())
         };
         match topic.is_null() {
             true => bail!("librdkafka refuses the topic {name:?}"),
@@ -73,16 +69,17 @@ impl<'a> Topic<'a> {
                 i32::try_from(self.messages.len())?,
             )
         };
-        let refused = self.messages.iter().map(|m| RDKafkaErrorCode::from(m.err));
-        for error in refused {
-            if !matches!(
-                error,
-                RDKafkaErrorCode::NoError | RDKafkaErrorCode::QueueFull
-            ) {
+        let taken = usize::try_from(taken)?;
+        // Of a list that was taken in whole none was refused.
+        if taken < self.messages.len() {
+            let mut errors = self.messages.iter().map(|m| RDKafkaErrorCode::from(m.err));
+            let is_refused =
+                |e: &_| !matches!(e, RDKafkaErrorCode::NoError | RDKafkaErrorCode::QueueFull);
+            if let Some(error) = errors.find(is_refused) {
                 return Err(KafkaError::MessageProduction(error).into());
             }
         }
-        Ok(usize::try_from(taken)?)
+        Ok(taken)
     }
 }
 
@@ -105,7 +102,7 @@ impl<'a> Received<'a> {
     pub fn of(consumer: &'a BaseConsumer, most: usize) -> Received<'a> {
         Received {
             // SAFETY: the client lives as long as this does, by its lifetime.
-            queue: unsafe { sys::rd_kafka_queue_get_consumer(native(consumer.client())) },
+            queue: unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) },
             messages: vec![null_mut(); most],
             consumer: PhantomData,
         }
@@ -155,8 +152,4 @@ impl Drop for Received<'_> {
         // SAFETY: it was made by `rd_kafka_queue_get_consumer` and is destroyed once.
         unsafe { sys::rd_kafka_queue_destroy(self.queue) }
     }
-}
-
-fn native<C: ClientContext>(client: &Client<C>) -> *mut rdkafka::types::RDKafka {
-    client.native_ptr()
 }

@@ -157,9 +157,7 @@ pub(crate) fn open(
     inner.core.restart_after(found.last_seq);
     if found.replayed > 0 || !found.stale.is_empty() {
         tracing::info!(commits = found.replayed, "recovered from the journal");
-        let mut touched: Vec<Arc<Partition>> = inner.partitions.read().values().cloned().collect();
-        // In the order of the journal, so that a simulated crash comes into the same step each time.
-        touched.sort_by_key(|p| p.uid());
+        let touched = inner.loaded_partitions();
         // Without syncs a power cut could still take appends that the journal has, and the deletions behind them, but not files back.
         for some in touched.chunks(SYNCED_AT_ONCE) {
             let mut files = Vec::new();

@@ -589,6 +589,13 @@ impl Inner {
         crate::datadir::topics_dir(&self.core.dir)
     }
 
+    /// All that are in memory, in the order in which they came there: that of all who lock several, and the same in each run of a simulation.
+    pub(crate) fn loaded_partitions(&self) -> Vec<Arc<Partition>> {
+        let mut loaded: Vec<_> = self.partitions.read().values().cloned().collect();
+        loaded.sort_by_key(|p| p.uid());
+        loaded
+    }
+
     pub(crate) fn partition(&self, topic: &TopicId, index: i32) -> Option<Arc<Partition>> {
         let key = (*topic, index);
         if let Some(partition) = self.partitions.read().get(&key) {

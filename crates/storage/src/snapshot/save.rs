@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::catalogue::Catalogue;
@@ -14,7 +13,6 @@ use crate::datadir::FORMAT;
 use crate::error::StoreError;
 use crate::fs::is_disk_full;
 use crate::meta::{self, MetaWrite};
-use crate::partition::Partition;
 use crate::partition::row::{PartitionRow, parse_partition_key};
 use crate::store::{Inner, Store};
 
@@ -129,10 +127,7 @@ impl Inner {
     /// locks guard is what the journal has up to its last commit.
     fn cut(&self, now_ms: i64) -> Cut {
         let names = self.catalog.lock();
-        let mut partitions: Vec<Arc<Partition>> =
-            self.partitions.read().values().cloned().collect();
-        // In the order of all who lock several.
-        partitions.sort_by_key(|p| p.uid());
+        let partitions = self.loaded_partitions();
         let mut logs: Vec<_> = partitions.iter().map(|p| (p, p.lock())).collect();
         let overlay = self.overlay.lock();
         let moment = self.core.moment();
