@@ -9,6 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
+usage "$@"
 tag=${1:-ottla:dev}
 case "$tag" in
 -*)

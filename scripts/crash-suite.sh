@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
+usage "$@"
 
 [ "$(uname)" = Linux ] || fail "the crash suite needs Linux 5.19 or newer (seccomp_unotify)"
 require_rust

@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
+usage "$@"
 
 mapfile -t targets < <(cd fuzz/fuzz_targets && basename -s .rs -- *.rs)
 target=${1:-all}

@@ -9,6 +9,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=scripts/lib.sh
 . "$here/lib.sh"
+usage "$@"
 
 usage() {
     sed -n '2,7s/^# \{0,1\}//p' "$0" >&2

@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
+usage "$@"
 
 [ "$(uname)" = Linux ] || fail "the long run needs Linux: it reads /proc"
 require_rust

@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
+usage "$@"
 
 [ $# -gt 0 ] || fail "record-sessions.sh DIRECTORY [CLIENT]..."
 directory=$1

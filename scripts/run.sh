@@ -5,13 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
-
-case "${1:-}" in
--h | --help)
-    sed -n '2,3s/^# //p' "$0"
-    exit
-    ;;
-esac
+usage "$@"
 
 require_rust
 cargo build --release --locked -p ottla-cli

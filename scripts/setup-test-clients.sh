@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
+usage "$@"
 root=$PWD
 cache=${OTTLA_CACHE:-$root/.cache}
 mkdir -p "$cache"

@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 # shellcheck source=scripts/engine.sh
 . scripts/engine.sh
+usage "$@"
 
 step_check() {
     say "format and lints"

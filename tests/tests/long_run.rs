@@ -10,11 +10,10 @@ use ottla_tests::long_run::{Plan, run};
 fn everything_holds_through_restarts_and_connections_that_are_never_closed_are_found() {
     let output = tempfile::tempdir().unwrap();
     let plan = Plan {
-        time: Duration::from_secs(20),
         restart_every: Duration::from_secs(3),
         leak: true,
         load: 0.5,
-        ..Plan::of(1.0, output.path().to_owned())
+        ..Plan::of(Duration::from_secs(20), output.path().to_owned())
     };
     let report = run(&plan).unwrap();
     assert!(report.failures.is_empty(), "{report}");

@@ -1,6 +1,4 @@
 //! Every kind of crash against the real binary, one episode after the other. See docs/CRASH_SUITE.md.
-//!   crash-suite [--minutes N | --rounds N] [--seed S] [--only KIND] [--json FILE]
-//! Each kind has an episode once at least; then until the time is over, or until each kind had N.
 
 use std::collections::BTreeMap;
 use std::panic;
@@ -8,6 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
+use ottla_tests::arguments::minutes;
 use ottla_tests::crash::kinds::{Episode, Kind, run};
 use ottla_tests::crash::promises::Promise;
 use serde_json::{Map, Value, json};
@@ -15,45 +15,25 @@ use serde_json::{Map, Value, json};
 /// Crashes in an episode: its log is read after each.
 const CRASHES: u64 = 8;
 
+/// Kills the broker in every way there is, under load, and holds what is left against what was acknowledged.
+#[derive(Debug, Parser)]
+#[command(name = "crash-suite", after_help = "OTTLA_BIN names the binary.")]
 struct Args {
-    minutes: f64,
-    /// Episodes of each kind, in place of the time.
+    /// For so long; each kind has an episode once at least
+    #[arg(long, value_name = "N", default_value = "10", value_parser = minutes)]
+    minutes: Duration,
+    /// Episodes of each kind, in place of the time
+    #[arg(long, value_name = "N", conflicts_with = "minutes")]
     rounds: Option<usize>,
+    /// Of the first episode; by chance when not said
+    #[arg(long, default_value_t = rand::random_range(0..1_000_000), hide_default_value = true)]
     seed: u64,
+    /// This kind alone
+    #[arg(long, value_name = "KIND", value_enum)]
     only: Option<Kind>,
+    /// Write the summary here as well
+    #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-}
-
-fn args() -> Result<Args, String> {
-    let mut args = Args {
-        minutes: 10.0,
-        rounds: None,
-        seed: rand::random_range(0..1_000_000),
-        only: None,
-        json: None,
-    };
-    let mut given = std::env::args().skip(1);
-    while let Some(name) = given.next() {
-        let value = given.next().ok_or(format!("{name} needs a value"))?;
-        let wrong = || format!("{name} {value}: not to be understood");
-        match name.as_str() {
-            "--minutes" => args.minutes = value.parse().map_err(|_| wrong())?,
-            "--rounds" => args.rounds = Some(value.parse().map_err(|_| wrong())?),
-            "--seed" => args.seed = value.parse().map_err(|_| wrong())?,
-            "--json" => args.json = Some(value.into()),
-            "--only" => {
-                let kind = Kind::ALL.into_iter().find(|kind| kind.name() == value);
-                let names = Kind::ALL.map(Kind::name).join(", ");
-                args.only = Some(kind.ok_or(format!("{value}: no such kind ({names})"))?);
-            }
-            _ => {
-                return Err(format!(
-                    "{name}: no such option (--minutes, --rounds, --seed, --only, --json)"
-                ));
-            }
-        }
-    }
-    Ok(args)
 }
 
 /// What came of all episodes.
@@ -152,15 +132,9 @@ impl Outcome {
 }
 
 fn main() -> ExitCode {
-    let args = match args() {
-        Ok(args) => args,
-        Err(reason) => {
-            eprintln!("error: {reason}");
-            return ExitCode::from(2);
-        }
-    };
+    let args = Args::parse();
     let started = Instant::now();
-    let until = started + Duration::from_secs_f64(args.minutes * 60.0);
+    let until = started + args.minutes;
     println!("seed {}", args.seed);
     let kinds: Vec<Kind> = args.only.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
     let mut outcome = Outcome::default();

@@ -1,52 +1,47 @@
 //! A mixed load with churn for an hour, and whether the broker stays as it was. See docs/LONG_RUN.md.
-//!   long-run [--minutes N] [--output DIR] [--load SHARE] [--restart-every SECONDS] [--leak connections]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::{Parser, ValueEnum};
+use ottla_tests::arguments::{above_zero, minutes, seconds};
 use ottla_tests::long_run::{Plan, run};
 
-fn plan() -> Result<Plan, String> {
-    let (mut minutes, mut load, mut every, mut leak) = (60.0, 1.0, None, false);
-    let mut output = PathBuf::from("target/long-run");
-    let mut given = std::env::args().skip(1);
-    while let Some(name) = given.next() {
-        let value = given.next().ok_or(format!("{name} needs a value"))?;
-        let number = || match value.parse::<f64>() {
-            Ok(number) if number > 0.0 => Ok(number),
-            _ => Err(format!("{name} {value}: not a number above 0")),
-        };
-        match name.as_str() {
-            "--minutes" => minutes = number()?,
-            "--load" => load = number()?,
-            "--restart-every" => every = Some(Duration::from_secs_f64(number()?)),
-            "--output" => output = value.into(),
-            "--leak" if value == "connections" => leak = true,
-            "--leak" => return Err(format!("--leak {value}: only connections can be leaked")),
-            _ => {
-                return Err(format!(
-                    "{name}: no such option (--minutes, --output, --load, --restart-every, --leak)"
-                ));
-            }
-        }
-    }
-    let usual = Plan::of(minutes, output);
-    Ok(Plan {
-        load,
-        leak,
-        restart_every: every.unwrap_or(usual.restart_every),
-        ..usual
-    })
+/// Puts the broker under a mixed load with churn, and says whether memory, files, threads and disk stay as they were.
+#[derive(Debug, Parser)]
+#[command(name = "long-run", after_help = "OTTLA_BIN names the binary.")]
+struct Args {
+    /// For so long
+    #[arg(long, value_name = "N", default_value = "60", value_parser = minutes)]
+    minutes: Duration,
+    /// Where results go
+    #[arg(long, value_name = "DIR", default_value = "target/long-run")]
+    output: PathBuf,
+    /// How much of the usual load
+    #[arg(long, value_name = "SHARE", default_value = "1", value_parser = above_zero)]
+    load: f64,
+    /// Start the broker anew so often in the first half; every three minutes, or six times in all, when not said
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    restart_every: Option<Duration>,
+    /// Leak this, to see that it is found
+    #[arg(long, value_enum)]
+    leak: Option<Leak>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Leak {
+    Connections,
 }
 
 fn main() -> ExitCode {
-    let plan = match plan() {
-        Ok(plan) => plan,
-        Err(reason) => {
-            eprintln!("error: {reason}");
-            return ExitCode::from(2);
-        }
+    let args = Args::parse();
+    let usual = Plan::of(args.minutes, args.output);
+    let plan = Plan {
+        load: args.load,
+        leak: args.leak.is_some(),
+        restart_every: args.restart_every.unwrap_or(usual.restart_every),
+        ..usual
     };
     match run(&plan) {
         Ok(report) => {

@@ -3,6 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use ottla_power_cut::Faults;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -57,6 +59,16 @@ impl Kind {
             Kind::Clock => "clock jump",
             Kind::Damage => "damaged file",
         }
+    }
+}
+
+impl ValueEnum for Kind {
+    fn value_variants<'a>() -> &'a [Kind] {
+        &Kind::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
     }
 }
 

@@ -44,9 +44,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The usual one for so many minutes.
-    pub fn of(minutes: f64, output: PathBuf) -> Plan {
-        let time = Duration::from_secs_f64(minutes * 60.0);
+    /// The usual one for so long.
+    pub fn of(time: Duration, output: PathBuf) -> Plan {
         Plan {
             time,
             restart_every: Duration::from_secs(180).min(time / 6),
