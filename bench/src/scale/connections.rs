@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest};
 use ottla_client::Connection;
 
-use super::cost::{at_rest, ms, per_round};
+use super::cost::{at_rest, ms, per_round, settled_bytes};
 use super::topics::{PRODUCE, create, produce};
 use crate::measure::raw::batch;
 use crate::measure::{Meter, Sample, lower};
@@ -22,7 +22,7 @@ pub async fn run(programs: &Programs, target: Target, count: u64) -> Result<Vec<
     let topic = create(&mut one, 1, PARTITIONS).await?;
     one.call(9, &MetadataRequest::default().with_topics(None))
         .await?;
-    let before = resident_bytes(server.pid())? as f64;
+    let before = settled_bytes(&server).await?;
     let meter = Meter::start(&server)?;
     let mut connections = Vec::new();
     for _ in 0..count {

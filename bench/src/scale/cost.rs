@@ -55,6 +55,12 @@ pub async fn per_request<R: Request>(
     .await
 }
 
+/// Resident bytes, once the broker has settled.
+pub async fn settled_bytes(server: &Server) -> Result<f64> {
+    tokio::time::sleep(SETTLE).await;
+    Ok(resident_bytes(server.pid())? as f64)
+}
+
 /// What the broker costs while nobody asks it for anything.
 pub async fn at_rest(server: &Server) -> Result<Vec<Sample>> {
     tokio::time::sleep(SETTLE).await;

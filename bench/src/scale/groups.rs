@@ -16,7 +16,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use ottla_client::Connection;
 
-use super::cost::{at_rest, lives, ms, per_request, per_round};
+use super::cost::{at_rest, lives, ms, per_request, per_round, settled_bytes};
 use super::topics::{At, create};
 use crate::measure::{Sample, lower};
 use crate::process::resident_bytes;
@@ -43,7 +43,7 @@ pub async fn run(programs: &Programs, target: Target, groups: u64) -> Result<Vec
     let mut server = Server::start(target, programs).await?;
     let mut connection = Connection::connect(server.address.clone()).await?;
     let topic = create(&mut connection, 1, PARTITIONS).await?;
-    let before = resident_bytes(server.pid())? as f64;
+    let before = settled_bytes(&server).await?;
     let started = Instant::now();
     let mut members = Vec::new();
     let numbers: Vec<u64> = (0..groups).collect();

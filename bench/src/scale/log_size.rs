@@ -19,11 +19,14 @@ use super::sparse::{self, ID, STEP_MS, TOPIC};
 use super::topics::{At, FETCH, PRODUCE, Session, produce};
 use crate::measure::raw::batch;
 use crate::measure::{Sample, lower};
+use crate::pages::Stock;
 use crate::process::resident_bytes;
 use crate::target::{Programs, Server};
 
 /// How long files may take to go.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What is read of a log at most, bytes.
+const MOST_READ: u64 = 8 << 30;
 
 /// Runs one size.
 pub async fn run(programs: &Programs, gigabytes: u64) -> Result<Vec<Sample>> {
@@ -33,6 +36,7 @@ pub async fn run(programs: &Programs, gigabytes: u64) -> Result<Vec<Sample>> {
     let data = tempfile::TempDir::new_in(&programs.scratch)?;
     let made = data.path().join("data");
     let batches = sparse::fill(&made, gigabytes, first_ms).await? as i64;
+    let _stock = Stock::of((gigabytes << 30).min(MOST_READ), &programs.scratch)?;
     let mut server = Server::start_on(programs, |to| Ok(std::fs::rename(&made, to)?)).await?;
     let mut samples = vec![lower("start", "ms", ms(server.started_in))];
     let at = At {

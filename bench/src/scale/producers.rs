@@ -9,7 +9,7 @@ use kafka_protocol::messages::{DescribeProducersRequest, ProduceRequest};
 use ottla_client::Connection;
 use ottla_codec::records::{BatchBuilder, Record};
 
-use super::cost::{at_rest, lives, ms, per_request, per_round};
+use super::cost::{at_rest, lives, ms, per_request, per_round, settled_bytes};
 use super::topics::{At, PRODUCE, create, produce};
 use crate::measure::{Sample, lower};
 use crate::process::resident_bytes;
@@ -31,7 +31,7 @@ pub async fn run(programs: &Programs, target: Target, producers: u64) -> Result<
     {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    let before = resident_bytes(server.pid())? as f64;
+    let before = settled_bytes(&server).await?;
     let started = Instant::now();
     for number in 0..producers as i64 {
         if connection.in_flight() >= IN_FLIGHT {

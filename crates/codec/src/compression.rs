@@ -2,10 +2,9 @@
 
 use std::io::Read;
 
-use lz4_flex::frame::FrameDecoder;
-
 mod deflate;
 mod inflate;
+mod lz4;
 mod snappy;
 mod zstd_frames;
 
@@ -22,7 +21,7 @@ pub enum Compression {
     Gzip = 1,
     /// Snappy in the framing of xerial's snappy-java, raw snappy on reading too (KAFKA-2189; librdkafka and sarama differ).
     Snappy = 2,
-    /// LZ4's frame format.
+    /// LZ4's frame format: one frame of independent blocks.
     Lz4 = 3,
     /// Zstandard, from Produce 7 and Fetch 10 on.
     Zstd = 4,
@@ -68,6 +67,7 @@ pub fn decompress(
     match codec {
         Compression::None => out.extend_from_slice(input.get(..=limit).unwrap_or(input)),
         Compression::Snappy => snappy::decompress(input, limit, &mut out)?,
+        Compression::Lz4 => lz4::decompress(input, limit, &mut out)?,
         _ => stream(codec, input, limit)
             .and_then(|stream| bounded(stream, limit, &mut out))
             .map_err(|e| malformed(codec, e))?,
@@ -129,20 +129,18 @@ fn bounded(mut reader: impl Read, limit: usize, out: &mut Vec<u8>) -> std::io::R
     Ok(())
 }
 
-/// What a block of a codec that knows no bound of its own size inflates to, to be read in steps.
+/// What inflates in steps of any size.
 enum Stream<'a> {
     Plain(&'a [u8]),
     Gzip(Box<flate2::bufread::MultiGzDecoder<&'a [u8]>>),
-    Lz4(Box<Lz4Frames<'a>>),
     Zstd(Box<zstd_frames::ZstdFrames<'a>>),
 }
 
-/// Snappy's is not among them: its blocks must be had whole.
+/// Snappy and LZ4 are not among them: their blocks must be had whole.
 fn stream(codec: Compression, input: &[u8], limit: usize) -> std::io::Result<Stream<'_>> {
     Ok(match codec {
-        Compression::None | Compression::Snappy => Stream::Plain(input),
+        Compression::None | Compression::Snappy | Compression::Lz4 => Stream::Plain(input),
         Compression::Gzip => Stream::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(input))),
-        Compression::Lz4 => Stream::Lz4(Box::new(Lz4Frames::new(input))),
         Compression::Zstd => Stream::Zstd(Box::new(zstd_frames::ZstdFrames::new(input, limit)?)),
     })
 }
@@ -152,54 +150,8 @@ impl Read for Stream<'_> {
         match self {
             Stream::Plain(input) => input.read(out),
             Stream::Gzip(decoder) => decoder.read(out),
-            Stream::Lz4(decoder) => decoder.read(out),
             Stream::Zstd(decoder) => decoder.read(out),
         }
-    }
-}
-
-/// The decoder takes the end of its input for the end of a frame, but Java's reader wants an end mark. With one behind
-/// the input it shows whether the input lacked it: then this one is used up.
-const END_MARK: &[u8] = &[0; 4];
-
-/// Frames of LZ4 after one another.
-struct Lz4Frames<'a> {
-    decoder: FrameDecoder<std::io::Chain<&'a [u8], &'static [u8]>>,
-    /// The input that was left where the frame now read began.
-    left: usize,
-    /// The end was seen. Reading on would take the mark for another frame's start.
-    done: bool,
-}
-
-impl Lz4Frames<'_> {
-    fn new(input: &[u8]) -> Lz4Frames<'_> {
-        Lz4Frames {
-            decoder: FrameDecoder::new(input.chain(END_MARK)),
-            left: input.len(),
-            done: false,
-        }
-    }
-}
-
-impl Read for Lz4Frames<'_> {
-    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        while !self.done {
-            let read = self.decoder.read(out)?;
-            if read > 0 || out.is_empty() {
-                return Ok(read);
-            }
-            // The end of one frame; others may follow.
-            let (rest, mark) = self.decoder.get_ref().get_ref();
-            if mark.len() < END_MARK.len() {
-                return Err(std::io::Error::other("cut short"));
-            }
-            if !rest.is_empty() && rest.len() == self.left {
-                return Err(std::io::Error::other("bytes after the last frame"));
-            }
-            self.done = rest.is_empty();
-            self.left = rest.len();
-        }
-        Ok(0)
     }
 }
 
@@ -289,8 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn several_frames_after_one_another_are_read() {
-        for codec in [Compression::Gzip, Compression::Lz4, Compression::Zstd] {
+    fn several_frames_of_gzip_and_zstd_after_one_another_are_read() {
+        for codec in [Compression::Gzip, Compression::Zstd] {
             let mut bytes = compress(codec, b"first, ");
             bytes.extend_from_slice(&compress(codec, b"second"));
             assert_eq!(

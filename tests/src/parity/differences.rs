@@ -90,6 +90,12 @@ pub const ACCEPTED: &[Accepted] = &[
         reason: "A compressed body that cannot be read is INVALID_RECORD; Kafka says UNKNOWN_SERVER_ERROR.",
     },
     Accepted {
+        api: "Produce",
+        step: "compression::lz4_frames: unreadable*",
+        path: "*.error_code",
+        reason: "A compressed body that cannot be read is INVALID_RECORD; Kafka says UNKNOWN_SERVER_ERROR.",
+    },
+    Accepted {
         api: "*",
         step: "produce::bad_batches: bytes after the batch",
         path: "*",

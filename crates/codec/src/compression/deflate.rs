@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use lz4_flex::frame::FrameEncoder;
+use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 
 use super::Compression;
 use super::snappy::Framed;
@@ -33,8 +33,13 @@ impl Deflate {
                 Sink::Gzip(Box::new(flate2::write::GzEncoder::new(out, level)))
             }
             Compression::Snappy => Sink::Snappy(Box::new(Framed::new(out))),
-            // Independent blocks: the only ones that Java's reader takes.
-            Compression::Lz4 => Sink::Lz4(Box::new(FrameEncoder::new(out))),
+            Compression::Lz4 => {
+                // Blocks as Java's writer makes them: independent, the only ones that its reader takes, and of 64 KB, for which readers need little room.
+                let info = FrameInfo::new()
+                    .block_mode(BlockMode::Independent)
+                    .block_size(BlockSize::Max64KB);
+                Sink::Lz4(Box::new(FrameEncoder::with_frame_info(info, out)))
+            }
             Compression::Zstd => {
                 let level = zstd::DEFAULT_COMPRESSION_LEVEL;
                 let encoder = zstd::stream::write::Encoder::new(out, level);

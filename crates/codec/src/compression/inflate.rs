@@ -3,8 +3,7 @@
 use std::io::Read;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::snappy::Blocks;
-use super::{Compression, CompressionError, Stream, malformed, stream};
+use super::{Compression, CompressionError, Stream, lz4, malformed, snappy, stream};
 
 /// Zstandard's decoder keeps as much of its output as the sender's window takes (RFC 8878 wants 8 MiB of any decoder, the
 /// highest levels of a producer use 128 MiB), and a raw block of snappy must be had whole. Output beyond this takes turns.
@@ -25,7 +24,8 @@ pub(crate) struct Inflate<'a> {
 
 enum Source<'a> {
     Stream(Stream<'a>),
-    Snappy(Blocks<'a>),
+    Snappy(snappy::Blocks<'a>),
+    Lz4(lz4::Blocks<'a>),
 }
 
 impl<'a> Inflate<'a> {
@@ -36,7 +36,8 @@ impl<'a> Inflate<'a> {
         limit: usize,
     ) -> Result<Inflate<'a>, CompressionError> {
         let source = match codec {
-            Compression::Snappy => Source::Snappy(Blocks::new(input)?),
+            Compression::Snappy => Source::Snappy(snappy::Blocks::new(input)?),
+            Compression::Lz4 => Source::Lz4(lz4::Blocks::new(input)?),
             _ => Source::Stream(stream(codec, input, limit).map_err(|e| malformed(codec, e))?),
         };
         Ok(Inflate {
@@ -54,38 +55,44 @@ impl<'a> Inflate<'a> {
     pub fn fill(&mut self, window: &mut Vec<u8>, from: usize) -> Result<usize, CompressionError> {
         let mut end = from;
         while end < window.len() {
-            let read = match &mut self.source {
+            let room = window.len() - end;
+            let came = match &mut self.source {
                 Source::Stream(stream) => stream
                     .read(&mut window[end..])
+                    .map(|read| (read > 0).then_some(read))
                     .map_err(|e| malformed(self.codec, e))?,
-                Source::Snappy(blocks) => {
-                    let Some(block) = blocks.peek()? else {
-                        break;
-                    };
-                    block.check(self.left, self.limit)?;
-                    if block.len > window.len() - end {
-                        if end > from {
-                            break;
+                Source::Snappy(blocks) => match blocks.peek()? {
+                    Some(block) if block.len <= room || end == from => {
+                        block.check(self.left, self.limit)?;
+                        if block.len > room {
+                            if block.len > WITHOUT_TURN {
+                                take(&mut self.turn);
+                            }
+                            window.resize(end + block.len, 0);
                         }
-                        if block.len > WITHOUT_TURN {
-                            take(&mut self.turn);
-                        }
-                        window.resize(end + block.len, 0);
+                        block.decompress(&mut window[end..end + block.len])?;
+                        blocks.pass(block);
+                        Some(block.len)
                     }
-                    block.decompress(&mut window[end..end + block.len])?;
-                    blocks.pass(block);
-                    end += block.len;
-                    self.left -= block.len;
-                    continue;
-                }
+                    _ => None,
+                },
+                Source::Lz4(blocks) => match blocks.peek()? {
+                    Some(block) if block.most <= room || end == from => {
+                        let mut came = blocks.inflate(block, &mut window[end..])?;
+                        if came.is_none() {
+                            window.resize(end + block.most, 0);
+                            came = blocks.inflate(block, &mut window[end..])?;
+                        }
+                        came
+                    }
+                    _ => None,
+                },
             };
-            if read == 0 {
-                break;
-            }
-            end += read;
+            let Some(came) = came else { break };
+            end += came;
             self.left = self
                 .left
-                .checked_sub(read)
+                .checked_sub(came)
                 .ok_or(CompressionError::TooLarge { limit: self.limit })?;
             if self.codec == Compression::Zstd && self.limit - self.left > WITHOUT_TURN {
                 take(&mut self.turn);

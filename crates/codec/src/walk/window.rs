@@ -10,9 +10,9 @@ pub(super) const WINDOW: usize = 128 << 10;
 /// at least as much of the window is free when it is filled: what is left of it then is moved, and small steps of an
 /// input that was made so must not cost many times their bytes.
 pub(super) const WHOLE: usize = WINDOW / 2;
-/// What a thread keeps for the next compressed batch. Raw snappy inflates in one piece; producers send up to a megabyte,
-/// which seldom inflates to more than this.
-const KEPT: usize = 4 << 20;
+/// What a thread keeps for the next compressed batch. A block of LZ4 inflates to 4 MiB at most, beside what is unread of the one before; raw
+/// snappy inflates in one piece, but producers send up to a megabyte, which seldom inflates to more than this.
+const KEPT: usize = (4 << 20) + WINDOW;
 
 /// What of a batch is inflated and not read yet.
 pub(super) struct Window<'a, 'b> {

@@ -7,6 +7,7 @@ use super::both::Both;
 
 mod acls;
 mod cluster;
+mod compression;
 pub(super) mod configs;
 mod fetch;
 mod group_offsets;
@@ -38,7 +39,8 @@ macro_rules! scenarios {
 
 scenarios! {
     groups: listing;
-    produce: good_batches, bad_batches, bad_requests, timestamps, compacted_topics, sizes, compression, append_time;
+    produce: good_batches, bad_batches, bad_requests, timestamps, compacted_topics, sizes, append_time;
+    compression: codecs, lz4_frames;
     producers: ids, sequences;
     fetch: each_version, offsets_and_limits, bad_partitions, sessions, waiting;
     list_offsets: special_timestamps, empty_topics, bad_partitions;

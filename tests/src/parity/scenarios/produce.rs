@@ -1,7 +1,6 @@
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{FetchRequest, ProduceRequest};
-use ottla_codec::compression::{Compression, compress};
 
 use crate::parity::batch::{Batch, TIME};
 use crate::parity::both::Both;
@@ -309,38 +308,6 @@ pub async fn sizes(both: &mut Both) -> anyhow::Result<()> {
         }
     }
     read_back(both, &small).await;
-    Ok(())
-}
-
-pub async fn compression(both: &mut Both) -> anyhow::Result<()> {
-    let topic = both.topic("t", 1, &[]).await?;
-    let fixed = both
-        .topic("fixed", 1, &[("compression.type", "producer")])
-        .await?;
-    for codec in [
-        Compression::Gzip,
-        Compression::Snappy,
-        Compression::Lz4,
-        Compression::Zstd,
-    ] {
-        let batch = Batch::of(&["a", "b", "c"]).with(|b| {
-            b.attributes = codec as i16;
-            b.body = Some(compress(codec, &b.record_bytes()));
-        });
-        let step = format!("{codec:?}");
-        for topic in [&topic, &fixed] {
-            both.call_in_each_version::<ProduceRequest>(&step, |side, v| {
-                produce(side, v, topic, 0, batch.build())
-            })
-            .await;
-        }
-    }
-    for version in both.versions::<FetchRequest>() {
-        both.call::<FetchRequest>("read back, zstd among it", version, |side| {
-            fetch(side, version, &topic, &[(0, 0)])
-        })
-        .await;
-    }
     Ok(())
 }
 
