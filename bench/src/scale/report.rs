@@ -31,7 +31,10 @@ impl Line {
             Target::Ottla => "",
             _ => " (Kafka)",
         };
-        format!("{}, {}{of}", self.metric, self.unit)
+        match self.unit {
+            "" => format!("{}{of}", self.metric),
+            unit => format!("{}, {unit}{of}", self.metric),
+        }
     }
 }
 
@@ -161,5 +164,13 @@ mod tests {
         let svg = plot::svg(&report.curves[0]);
         assert_eq!(svg.matches("<circle").count(), 3, "{svg}");
         assert_eq!(svg.matches("<polyline").count(), 2, "{svg}");
+    }
+
+    #[test]
+    fn a_count_has_no_unit() {
+        let mut report = Report::new(BTreeMap::new());
+        let files = vec![lower("open files", "", 16.0)];
+        report.add("topics", Target::Ottla, 10, files);
+        assert!(report.markdown().contains("\n| open files | 16.0 |"));
     }
 }
