@@ -9,11 +9,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
-usage "$@"
 tag=${1:-ottla:dev}
 case "$tag" in
 -*)
-    sed -n '2,7s/^# \{0,1\}//p' "$0"
+    about
     exit
     ;;
 esac

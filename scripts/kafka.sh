@@ -11,11 +11,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 usage "$@"
 
-usage() {
-    sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+wrong_usage() {
+    about >&2
     exit 2
 }
-[ $# -ge 3 ] || usage
+[ $# -ge 3 ] || wrong_usage
 verb=$1 port=$2 dir=$3
 shift 3
 export KAFKA_OPTS="${KAFKA_HEAP_OPTS:--Xms256m -Xmx512m} ${KAFKA_OPTS:-}"
@@ -95,5 +95,5 @@ stop)
     kill -9 "$pid"
     rm -f "$dir/pid"
     ;;
-*) usage ;;
+*) wrong_usage ;;
 esac

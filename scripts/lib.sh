@@ -8,11 +8,13 @@ fail() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# Prints what the script says of itself at its top, and ends, where the first argument asks for it.
+# Prints what the script says of itself at its top.
+about() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$(dirname "${BASH_SOURCE[0]}")/$(basename "$0")"; }
+# usage "$@": does that, and ends, where the first argument asks for it.
 usage() {
     case "${1:-}" in
     -h | --help)
-        sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$(dirname "${BASH_SOURCE[0]}")/$(basename "$0")"
+        about
         exit
         ;;
     esac

@@ -7,16 +7,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
+usage "$@"
 image=${OTTLA_IMAGE:-ottla:test}
 work=$(mktemp -d)
 project=
-
-case "${1:-}" in
--h | --help)
-    sed -n '2,5s/^# \{0,1\}//p' "$0"
-    exit
-    ;;
-esac
 
 # File, service, port on the host, address in the network (- where the file has none that others can use).
 cases() {

@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
+usage "$@"
 cache=${OTTLA_CACHE:-$PWD/.cache}/containers
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
@@ -14,13 +15,6 @@ tested=${OTTLA_IMAGE:-ottla:test}
 export OTTLA_IMAGE=ottla-containers-$$
 # Ryuk removes what tests leave behind, and is an image of a registry. Here that is done below.
 export TESTCONTAINERS_RYUK_DISABLED=true
-
-case "${1:-}" in
--h | --help)
-    sed -n '2,5s/^# \{0,1\}//p' "$0"
-    exit
-    ;;
-esac
 
 # Containers are known by the image's name, which is of this run alone; networks by the containers in them.
 clean_up() {

@@ -9,6 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
+usage "$@"
 
 # What the image may take when it is fetched, in bytes.
 max_compressed=30000000
@@ -16,13 +17,6 @@ project=ottla-test-$$
 image=${OTTLA_IMAGE:-$project}
 work=$(mktemp -d)
 topic=imagetest
-
-case "${1:-}" in
--h | --help)
-    sed -n '2,7s/^# \{0,1\}//p' "$0"
-    exit
-    ;;
-esac
 
 require_engine
 install_package kcat kcat kcat

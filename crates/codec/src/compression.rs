@@ -114,6 +114,14 @@ fn make_room(out: &mut Vec<u8>, more: usize, limit: usize) {
     }
 }
 
+/// Makes `out` longer by `more` bytes. Returns those.
+fn extend(out: &mut Vec<u8>, more: usize, limit: usize) -> &mut [u8] {
+    make_room(out, more, limit);
+    let start = out.len();
+    out.resize(start + more, 0);
+    &mut out[start..]
+}
+
 /// Reads to the end, but no more than one byte beyond `limit`.
 fn bounded(mut reader: impl Read, limit: usize, out: &mut Vec<u8>) -> std::io::Result<()> {
     let room = |out: &Vec<u8>| (limit as u64).saturating_add(1) - out.len() as u64;

@@ -55,40 +55,9 @@ impl<'a> Inflate<'a> {
     pub fn fill(&mut self, window: &mut Vec<u8>, from: usize) -> Result<usize, CompressionError> {
         let mut end = from;
         while end < window.len() {
-            let room = window.len() - end;
-            let came = match &mut self.source {
-                Source::Stream(stream) => stream
-                    .read(&mut window[end..])
-                    .map(|read| (read > 0).then_some(read))
-                    .map_err(|e| malformed(self.codec, e))?,
-                Source::Snappy(blocks) => match blocks.peek()? {
-                    Some(block) if block.len <= room || end == from => {
-                        block.check(self.left, self.limit)?;
-                        if block.len > room {
-                            if block.len > WITHOUT_TURN {
-                                take(&mut self.turn);
-                            }
-                            window.resize(end + block.len, 0);
-                        }
-                        block.decompress(&mut window[end..end + block.len])?;
-                        blocks.pass(block);
-                        Some(block.len)
-                    }
-                    _ => None,
-                },
-                Source::Lz4(blocks) => match blocks.peek()? {
-                    Some(block) if block.most <= room || end == from => {
-                        let mut came = blocks.inflate(block, &mut window[end..])?;
-                        if came.is_none() {
-                            window.resize(end + block.most, 0);
-                            came = blocks.inflate(block, &mut window[end..])?;
-                        }
-                        came
-                    }
-                    _ => None,
-                },
+            let Some(came) = self.step(window, end, end == from)? else {
+                break;
             };
-            let Some(came) = came else { break };
             end += came;
             self.left = self
                 .left
@@ -99,6 +68,49 @@ impl<'a> Inflate<'a> {
             }
         }
         Ok(end)
+    }
+
+    /// Writes what comes next into `window` from `end` on, which grows for it only if it `may_grow`. Returns how much came; `None`
+    /// at the end of the input, and where there is no room.
+    fn step(
+        &mut self,
+        window: &mut Vec<u8>,
+        end: usize,
+        may_grow: bool,
+    ) -> Result<Option<usize>, CompressionError> {
+        let room = window.len() - end;
+        match &mut self.source {
+            Source::Stream(stream) => {
+                let read = stream.read(&mut window[end..]);
+                let read = read.map_err(|e| malformed(self.codec, e))?;
+                Ok((read > 0).then_some(read))
+            }
+            Source::Snappy(blocks) => {
+                let Some(block) = blocks.peek()?.filter(|b| b.len <= room || may_grow) else {
+                    return Ok(None);
+                };
+                block.check(self.left, self.limit)?;
+                if block.len > room {
+                    if block.len > WITHOUT_TURN {
+                        take(&mut self.turn);
+                    }
+                    window.resize(end + block.len, 0);
+                }
+                block.decompress(&mut window[end..end + block.len])?;
+                blocks.pass(block);
+                Ok(Some(block.len))
+            }
+            Source::Lz4(blocks) => {
+                let Some(block) = blocks.peek()?.filter(|b| b.most <= room || may_grow) else {
+                    return Ok(None);
+                };
+                if let Some(len) = blocks.inflate(block, &mut window[end..])? {
+                    return Ok(Some(len));
+                }
+                window.resize(end + block.most, 0);
+                blocks.inflate(block, &mut window[end..])
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::hash::Hasher;
 use lz4_flex::block::{DecompressError, decompress_into};
 use twox_hash::XxHash32;
 
-use super::{Compression, CompressionError, make_room, malformed};
+use super::{Compression, CompressionError, extend, malformed};
 
 const MAGIC: u32 = 0x184D_2204;
 /// The flags: the version in the highest two bits, independent blocks, and those that may be set or not.
@@ -195,9 +195,7 @@ pub(super) fn decompress(
     while let Some(block) = blocks.peek()? {
         let start = out.len();
         let room = block.most.min(limit - start);
-        make_room(out, room, limit);
-        out.resize(start + room, 0);
-        let len = blocks.inflate(block, &mut out[start..])?;
+        let len = blocks.inflate(block, extend(out, room, limit))?;
         out.truncate(start + len.ok_or(CompressionError::TooLarge { limit })?);
     }
     Ok(())

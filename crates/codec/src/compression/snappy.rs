@@ -1,6 +1,6 @@
 //! Snappy, raw or in the framing of xerial's snappy-java: blocks with a length before each.
 
-use super::{Compression, CompressionError, make_room, malformed};
+use super::{Compression, CompressionError, extend, malformed};
 
 /// The start of snappy-java's framing, followed by two version numbers of four bytes.
 const XERIAL_MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
@@ -104,10 +104,7 @@ pub(super) fn decompress(
     let mut blocks = Blocks::new(input)?;
     while let Some(block) = blocks.peek()? {
         block.check(limit - out.len(), limit)?;
-        let start = out.len();
-        make_room(out, block.len, limit);
-        out.resize(start + block.len, 0);
-        block.decompress(&mut out[start..])?;
+        block.decompress(extend(out, block.len, limit))?;
         blocks.pass(block);
     }
     Ok(())
