@@ -21,6 +21,7 @@ mod garbage;
 mod index;
 mod journal;
 mod large;
+mod loading;
 pub mod meta;
 mod order;
 pub mod partition;
