@@ -7,12 +7,13 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::{Condvar, Mutex};
 
 use crate::config::{Durability, StoreOptions};
+use crate::error::StoreError;
 use crate::fs::{FileCache, Fs};
 use crate::journal::NextFile;
 use crate::large::LargeAppends;
 use crate::partition::Partition;
 use crate::progress::{Progress, Stage};
-use crate::queue::Queue;
+use crate::queue::{Kind, Queue, QueuedOp};
 use crate::store::Inner;
 
 pub(crate) struct Core {
@@ -97,6 +98,17 @@ impl Core {
 
     pub fn next_uid(&self) -> u64 {
         self.next_uid.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Hands a commit over, see [`Queue::enqueue`]. Where each group is synced, its large appends go to their segments from here on.
+    pub fn enqueue(&self, ops: Vec<QueuedOp>, kind: Kind) -> Result<u64, StoreError> {
+        self.queue.enqueue(ops, kind, |job| {
+            let is_sent = self.synced() && job.may_be_overtaken();
+            if is_sent {
+                self.large.send(job);
+            }
+            is_sent
+        })
     }
 
     /// Commits and records go on after `last_seq`. For recovery, before any commit.

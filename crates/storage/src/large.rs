@@ -1,13 +1,14 @@
-//! Large appends go to their segments, and are synced there, before the journal names them. In a store that syncs each group, two threads
-//! of their own do that, so that small commits to other partitions do not wait for it: one writes what comes, and has the device begin with
-//! it, while the other waits for the device to take what came before.
+//! Large appends go to their segments, and are synced there, before the journal names them. In a store that syncs each group, threads of
+//! their own do that, so that small commits to other partitions do not wait for it: one writes what comes, and has the device begin with
+//! it, while others wait for the device to take what came before. Each of those waits for one segment at a time, so that what goes to one
+//! segment does not wait for another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::core::Core;
 use crate::error::GroupError;
@@ -16,28 +17,131 @@ use crate::partition::{Partition, PendingAppend};
 use crate::queue::Job;
 use crate::store::Inner;
 
+/// How many segments are synced at once. More gain nothing: the file system commits one after the other.
+pub(crate) const SYNCED_AT_ONCE: usize = 3;
+/// Bytes after which what was written goes on to its sync, before more is written.
+const WRITTEN_AT_ONCE: usize = 1 << 20;
+
+/// A segment: the number of its partition, and its base offset.
+type SegmentKey = (u64, i64);
+
 /// What a commit brings to segments; the commit itself waits for its place in the journal.
 struct Cargo {
     commit: u64,
     appends: Vec<PendingAppend>,
 }
 
-/// What was written together.
-struct Load {
+impl Cargo {
+    fn bytes(&self) -> usize {
+        self.appends.iter().map(|a| a.bytes.len()).sum()
+    }
+
+    fn segments(&self) -> BTreeSet<SegmentKey> {
+        let keys = self.appends.iter();
+        keys.map(|a| (a.partition.uid(), a.place.segment)).collect()
+    }
+}
+
+/// A segment that was written.
+struct Written {
+    key: SegmentKey,
+    file: Arc<dyn File>,
+    /// What was written: in the order in which it was sent.
     commits: Vec<u64>,
-    segments: Result<Segments, GroupError>,
+}
+
+/// What is to be done next by who waits for the device.
+enum Task {
+    Sync(Written),
+    /// All that was written before a write failed is synced.
+    Tell(GroupError),
 }
 
 #[derive(Default)]
 struct State {
-    to_write: Vec<Cargo>,
-    to_sync: Vec<Load>,
+    to_write: VecDeque<Cargo>,
     is_writing: bool,
-    is_syncing: bool,
+    /// Why something could not be written. Nothing is written after it.
+    failed: Option<GroupError>,
+    /// The one that waits longest first.
+    to_sync: VecDeque<Written>,
+    syncing: Vec<SegmentKey>,
+    /// How many segments a commit waits for.
+    missing: HashMap<u64, usize>,
     stop: bool,
 }
 
-/// The way to the segments. All come to its end in the order in which they were sent.
+impl State {
+    fn may_write(&self) -> bool {
+        !self.to_write.is_empty() && self.failed.is_none()
+    }
+
+    fn is_resting(&self) -> bool {
+        !self.is_writing && self.syncing.is_empty()
+    }
+
+    /// Takes what is written together.
+    fn take_cargo(&mut self) -> Vec<Cargo> {
+        let mut bytes = 0;
+        let is_enough = |cargo: &Cargo| {
+            bytes += cargo.bytes();
+            bytes >= WRITTEN_AT_ONCE
+        };
+        let last = self.to_write.iter().position(is_enough);
+        let count = last.map_or(self.to_write.len(), |last| last + 1);
+        self.to_write.drain(..count).collect()
+    }
+
+    /// What a commit brought to segments waits for their sync. Returns how many of them did not wait before.
+    fn add_written(
+        &mut self,
+        commit: u64,
+        segments: BTreeSet<SegmentKey>,
+        file_of: impl Fn(&SegmentKey) -> Arc<dyn File>,
+    ) -> usize {
+        let before = self.to_sync.len();
+        self.missing.insert(commit, segments.len());
+        for key in segments {
+            match self.to_sync.iter_mut().find(|w| w.key == key) {
+                Some(written) => written.commits.push(commit),
+                None => self.to_sync.push_back(Written {
+                    key,
+                    file: file_of(&key),
+                    commits: vec![commit],
+                }),
+            }
+        }
+        self.to_sync.len() - before
+    }
+
+    /// Takes the next task. What is written to a segment during its sync waits for the end of that, and then goes with all that came
+    /// meanwhile.
+    fn take_task(&mut self) -> Option<Task> {
+        if self.to_sync.is_empty() && self.syncing.is_empty() && !self.is_writing {
+            return self.failed.take().map(Task::Tell);
+        }
+        let free = |w: &Written| !self.syncing.contains(&w.key);
+        let next = self.to_sync.iter().position(free)?;
+        let written = self.to_sync.remove(next)?;
+        self.syncing.push(written.key);
+        Some(Task::Sync(written))
+    }
+
+    /// A segment is synced. Returns the commits that wait for no other, in order.
+    fn settle(&mut self, commits: Vec<u64>) -> Vec<u64> {
+        let missing = &mut self.missing;
+        let waits_no_more = |commit: &u64| {
+            let Some(segments) = missing.get_mut(commit) else {
+                return false;
+            };
+            *segments -= 1;
+            *segments == 0 && missing.remove(commit).is_some()
+        };
+        commits.into_iter().filter(waits_no_more).collect()
+    }
+}
+
+/// The way to the segments. What goes to one segment comes to its end in the order in which it was sent.
 #[derive(Default)]
 pub(crate) struct LargeAppends {
     state: Mutex<State>,
@@ -57,38 +161,23 @@ impl LargeAppends {
             commit: job.seq,
             appends: large.cloned().collect(),
         };
-        self.state.lock().to_write.push(cargo);
+        self.state.lock().to_write.push_back(cargo);
         self.write.notify_one();
     }
 
-    /// Gives up what is not begun, and waits for the end of what is.
+    /// Gives up what is not begun, and waits for the end of what is. Nothing may be sent meanwhile.
     pub fn give_up(&self) {
         let mut state = self.state.lock();
         loop {
             state.to_write.clear();
             state.to_sync.clear();
-            if !state.is_writing && !state.is_syncing {
+            state.missing.clear();
+            state.failed = None;
+            if state.is_resting() {
                 return;
             }
             self.rests.wait(&mut state);
         }
-    }
-
-    /// Waits for work. `false`: there will be none any more.
-    fn wait(
-        &self,
-        told: &Condvar,
-        has_work: impl Fn(&State) -> bool,
-        is_over: impl Fn(&State) -> bool,
-    ) -> bool {
-        let mut state = self.state.lock();
-        while !has_work(&state) {
-            if is_over(&state) {
-                return false;
-            }
-            told.wait(&mut state);
-        }
-        true
     }
 
     /// Whether something is written, and waits to be synced.
@@ -101,7 +190,7 @@ impl LargeAppends {
     pub fn stop(&self) {
         self.state.lock().stop = true;
         self.write.notify_one();
-        self.sync.notify_one();
+        self.sync.notify_all();
     }
 }
 
@@ -109,76 +198,105 @@ impl Inner {
     /// The life of the thread that writes.
     pub(crate) fn write_large_loop(&self) {
         let large = &self.core.large;
-        let has_work = |state: &State| !state.to_write.is_empty();
-        while large.wait(&large.write, has_work, |state| state.stop) {
-            self.step_large_writes();
+        let mut state = large.state.lock();
+        loop {
+            if state.may_write() {
+                state = self.write_large(state);
+            } else if state.stop {
+                return;
+            } else {
+                large.write.wait(&mut state);
+            }
         }
     }
 
-    /// The life of the thread that syncs.
+    /// The life of a thread that syncs.
     pub(crate) fn sync_large_loop(&self) {
         let large = &self.core.large;
-        let has_work = |state: &State| !state.to_sync.is_empty();
-        let is_over = |state: &State| state.stop && !state.is_writing && state.to_write.is_empty();
-        while large.wait(&large.sync, has_work, is_over) {
-            self.step_large_syncs();
+        let mut state = large.state.lock();
+        loop {
+            if let Some(task) = state.take_task() {
+                state = self.sync_large(state, task);
+            } else if state.stop {
+                return;
+            } else {
+                large.sync.wait(&mut state);
+            }
         }
     }
 
     /// Writes what is on its way. Returns whether anything was.
     pub(crate) fn step_large_writes(&self) -> bool {
-        let large = &self.core.large;
-        let cargo = begin(&mut large.state.lock(), |s| {
-            (&mut s.to_write, &mut s.is_writing)
-        });
-        if cargo.is_empty() {
-            return false;
+        let state = self.core.large.state.lock();
+        let any = state.may_write();
+        if any {
+            drop(self.write_large(state));
         }
-        let appends = cargo.iter().flat_map(|c| &c.appends);
-        let load = Load {
-            segments: write(&self.core, appends),
-            commits: cargo.iter().map(|c| c.commit).collect(),
-        };
-        let mut state = large.state.lock();
-        state.to_sync.push(load);
-        state.is_writing = false;
-        drop(state);
-        large.sync.notify_one();
-        large.rests.notify_one();
-        true
+        any
     }
 
-    /// Syncs what was written. Returns whether anything was.
+    /// Syncs the segment that was written first. Returns whether any was.
     pub(crate) fn step_large_syncs(&self) -> bool {
-        let large = &self.core.large;
-        let loads = begin(&mut large.state.lock(), |s| {
-            (&mut s.to_sync, &mut s.is_syncing)
-        });
-        if loads.is_empty() {
-            return false;
+        let mut state = self.core.large.state.lock();
+        let task = state.take_task();
+        let any = task.is_some();
+        if let Some(task) = task {
+            drop(self.sync_large(state, task));
         }
-        let (mut commits, mut segments) = (Vec::new(), Ok(Segments::new()));
-        for mut load in loads {
-            commits.append(&mut load.commits);
-            // With what could not be written goes all that is on its way.
-            segments = segments.and_then(|mut all| {
-                all.append(&mut load.segments?);
-                Ok(all)
-            });
-        }
-        let synced = segments.and_then(|segments| sync(&segments));
-        self.core.queue.arrived(commits, synced);
-        large.state.lock().is_syncing = false;
-        large.rests.notify_one();
-        true
+        any
     }
-}
 
-/// Takes all of a list for the thread that works it off.
-fn begin<T>(state: &mut State, list: impl Fn(&mut State) -> (&mut Vec<T>, &mut bool)) -> Vec<T> {
-    let (list, is_at_work) = list(state);
-    *is_at_work = !list.is_empty();
-    std::mem::take(list)
+    fn write_large<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let large = &self.core.large;
+        let cargo = state.take_cargo();
+        state.is_writing = true;
+        let written = MutexGuard::unlocked(&mut state, || {
+            write(&self.core, cargo.iter().flat_map(|c| &c.appends))
+        });
+        state.is_writing = false;
+        let tasks = match written {
+            Ok(files) => {
+                let added = cargo.iter().map(|cargo| {
+                    let file_of = |key: &SegmentKey| files[key].1.clone();
+                    state.add_written(cargo.commit, cargo.segments(), file_of)
+                });
+                added.sum()
+            }
+            Err(e) => {
+                state.failed = Some(e);
+                1
+            }
+        };
+        for _ in 0..tasks {
+            large.sync.notify_one();
+        }
+        large.rests.notify_all();
+        state
+    }
+
+    fn sync_large<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        task: Task,
+    ) -> MutexGuard<'a, State> {
+        let queue = &self.core.queue;
+        let written = match task {
+            Task::Sync(written) => written,
+            Task::Tell(error) => {
+                MutexGuard::unlocked(&mut state, || queue.arrived(Vec::new(), Err(error)));
+                return state;
+            }
+        };
+        let synced = MutexGuard::unlocked(&mut state, || sync_file(&*written.file));
+        let commits = state.settle(written.commits);
+        if !commits.is_empty() || synced.is_err() {
+            MutexGuard::unlocked(&mut state, || queue.arrived(commits, synced));
+        }
+        // Only now: who waits for the rest of all must find what they told.
+        state.syncing.retain(|key| *key != written.key);
+        self.core.large.rests.notify_all();
+        state
+    }
 }
 
 /// Neighbouring bytes for one file.
@@ -190,8 +308,8 @@ struct Run<'a> {
     bytes: Vec<&'a Bytes>,
 }
 
-/// Segments by the partition's number and their base offset.
-pub(crate) type Segments = BTreeMap<(u64, i64), (Arc<Partition>, Arc<dyn File>)>;
+/// Segments, and the partitions they are of.
+pub(crate) type Segments = BTreeMap<SegmentKey, (Arc<Partition>, Arc<dyn File>)>;
 
 /// Writes appends to their segments. Returns those.
 pub(crate) fn write<'a>(
@@ -244,8 +362,111 @@ pub(crate) fn write<'a>(
 
 /// Makes the bytes of written segments durable.
 pub(crate) fn sync(segments: &Segments) -> Result<(), GroupError> {
-    segments.values().try_for_each(|(_, file)| {
-        file.sync_data()
-            .map_err(|e| GroupError::Failed(format!("syncing a segment: {e}")))
-    })
+    segments
+        .values()
+        .try_for_each(|(_, file)| sync_file(&**file))
+}
+
+fn sync_file(file: &dyn File) -> Result<(), GroupError> {
+    file.sync_data()
+        .map_err(|e| GroupError::Failed(format!("syncing a segment: {e}")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::fs::sim::SimFs;
+    use crate::fs::{Fs, OpenMode};
+
+    /// A write of these commits, each to the segments of these partitions.
+    fn write(state: &mut State, commits: &[(u64, &[u64])]) -> usize {
+        let fs = SimFs::new(1);
+        let path = Path::new("/data/segment");
+        fs.create_dir_all(Path::new("/data")).unwrap();
+        let file = fs.open(path, OpenMode::Truncate).unwrap();
+        let mut count = 0;
+        for (commit, partitions) in commits {
+            let segments: BTreeSet<SegmentKey> = partitions.iter().map(|p| (*p, 0)).collect();
+            count += state.add_written(*commit, segments, |_| file.clone());
+        }
+        count
+    }
+
+    /// Takes a task: the partition and the commits of a segment to sync.
+    fn take(state: &mut State) -> Option<(u64, Vec<u64>)> {
+        match state.take_task()? {
+            Task::Sync(written) => Some((written.key.0, written.commits)),
+            Task::Tell(_) => panic!("nothing failed"),
+        }
+    }
+
+    fn settle(state: &mut State, (partition, commits): (u64, Vec<u64>)) -> Vec<u64> {
+        state.syncing.retain(|key| key.0 != partition);
+        state.settle(commits)
+    }
+
+    #[test]
+    fn a_commit_is_there_once_all_its_segments_are_synced() {
+        let mut state = State::default();
+        assert_eq!(write(&mut state, &[(5, &[1, 2]), (6, &[2]), (8, &[3])]), 3);
+        let tasks = [(); 3].map(|()| take(&mut state).unwrap());
+        assert_eq!(tasks, [(1, vec![5]), (2, vec![5, 6]), (3, vec![8])]);
+        assert_eq!(take(&mut state), None);
+        let [first, second, third] = tasks;
+        assert_eq!(settle(&mut state, second), [6]);
+        assert_eq!(settle(&mut state, third), [8]);
+        assert_eq!(settle(&mut state, first), [5]);
+        assert!(state.missing.is_empty() && state.is_resting());
+    }
+
+    #[test]
+    fn what_comes_to_a_segment_during_its_sync_goes_together_with_the_next_one() {
+        let mut state = State::default();
+        write(&mut state, &[(1, &[1])]);
+        let first = take(&mut state).unwrap();
+        assert_eq!(write(&mut state, &[(2, &[1]), (3, &[1]), (4, &[2])]), 2);
+        assert_eq!(take(&mut state), Some((2, vec![4])));
+        assert_eq!(take(&mut state), None);
+        assert_eq!(settle(&mut state, first), [1]);
+        let second = take(&mut state).unwrap();
+        assert_eq!(second, (1, vec![2, 3]));
+        assert_eq!(settle(&mut state, second), [2, 3]);
+    }
+
+    #[test]
+    fn a_failed_write_is_told_after_the_syncs_of_what_was_written_before() {
+        let mut state = State::default();
+        write(&mut state, &[(1, &[1]), (2, &[2])]);
+        let first = take(&mut state).unwrap();
+        state.failed = Some(GroupError::DiskFull);
+        state.to_write.push_back(Cargo {
+            commit: 4,
+            appends: Vec::new(),
+        });
+        assert!(!state.may_write());
+        let second = take(&mut state).unwrap();
+        assert_eq!(settle(&mut state, first), [1]);
+        assert_eq!(take(&mut state), None);
+        assert_eq!(settle(&mut state, second), [2]);
+        let told = state.take_task();
+        assert!(matches!(told, Some(Task::Tell(GroupError::DiskFull))));
+        assert!(state.take_task().is_none());
+    }
+
+    #[test]
+    fn what_was_given_up_does_not_arrive() {
+        let large = LargeAppends::default();
+        let mut state = large.state.lock();
+        write(&mut state, &[(1, &[1]), (2, &[1, 2])]);
+        let first = take(&mut state).unwrap();
+        state.syncing.clear();
+        drop(state);
+        large.give_up();
+        let mut state = large.state.lock();
+        assert_eq!(settle(&mut state, first), [0; 0]);
+        assert_eq!(take(&mut state), None);
+    }
 }

@@ -50,8 +50,9 @@ impl Job {
 }
 
 impl Waiting {
-    /// Adds a commit made after all that are there. `in_segments`: its bytes are on their way, see [`Waiting::arrived`].
-    pub fn add(&mut self, job: Job, in_segments: bool) {
+    /// Adds a commit made after all that are there.
+    pub fn add(&mut self, job: Job) {
+        let in_segments = job.is_sent;
         self.in_segments += usize::from(in_segments);
         self.jobs.push_back(Entry { job, in_segments });
     }
@@ -190,7 +191,7 @@ mod tests {
         for seed in 0..300 {
             let mut rng = StdRng::seed_from_u64(seed);
             let mut waiting = Waiting::default();
-            let mut sent = VecDeque::new();
+            let mut sent = Vec::new();
             let mut made = 0;
             let mut journal: Vec<Job> = Vec::new();
             while made < 60 || !waiting.is_empty() {
@@ -205,15 +206,20 @@ mod tests {
                     if ops.is_empty() || rng.random_bool(0.1) {
                         ops.push(change(if rng.random_bool(0.1) { 101 } else { 2 }));
                     }
-                    let job = Job { seq: made, ops };
-                    let is_sent = job.may_be_overtaken();
-                    if is_sent {
-                        sent.push_back(job.seq);
+                    let mut job = Job {
+                        seq: made,
+                        ops,
+                        is_sent: false,
+                    };
+                    job.is_sent = job.may_be_overtaken();
+                    if job.is_sent {
+                        sent.push(job.seq);
                     }
-                    waiting.add(job, is_sent);
+                    waiting.add(job);
                 } else {
-                    let some = rng.random_range(0..=sent.len());
-                    waiting.arrived(&sent.drain(..some).collect::<Vec<_>>());
+                    // Segments are synced beside one another, so any may come first.
+                    let some = sent.extract_if(.., |_| rng.random_bool(0.5));
+                    waiting.arrived(&some.collect::<Vec<_>>());
                     journal.extend(waiting.take_ready());
                     held += usize::from(!waiting.is_empty());
                 }
@@ -237,11 +243,15 @@ mod tests {
     fn a_small_append_goes_by_a_large_one_at_once() {
         let partitions = partitions();
         let mut waiting = Waiting::default();
-        let job = |seq, op| Job { seq, ops: vec![op] };
-        waiting.add(job(1, append(&partitions[0], true)), true);
-        waiting.add(job(2, append(&partitions[1], false)), false);
-        waiting.add(job(3, append(&partitions[0], false)), false);
-        waiting.add(job(4, change(2)), false);
+        let job = |seq, op, is_sent| Job {
+            seq,
+            ops: vec![op],
+            is_sent,
+        };
+        waiting.add(job(1, append(&partitions[0], true), true));
+        waiting.add(job(2, append(&partitions[1], false), false));
+        waiting.add(job(3, append(&partitions[0], false), false));
+        waiting.add(job(4, change(2), false));
         let seqs = |jobs: Vec<Job>| jobs.iter().map(|job| job.seq).collect::<Vec<_>>();
         assert_eq!(seqs(waiting.take_ready()), [2, 4]);
         waiting.arrived(&[1]);

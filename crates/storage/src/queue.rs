@@ -20,6 +20,8 @@ pub(crate) enum QueuedOp {
 pub(crate) struct Job {
     pub seq: u64,
     pub ops: Vec<QueuedOp>,
+    /// Its large appends are on their way to their segments, and [`Queue::arrived`] tells of their end.
+    pub is_sent: bool,
 }
 
 /// Whether commits are taken.
@@ -113,8 +115,14 @@ impl Queue {
         self.progress.complete(Stage::Durable, 0, last_seq);
     }
 
-    /// Hands a commit over. The caller holds the locks of what the ops change, so that their order is the journal's.
-    pub fn enqueue(&self, ops: Vec<QueuedOp>, kind: Kind) -> Result<u64, StoreError> {
+    /// Hands a commit over. The caller holds the locks of what the ops change, so that their order is the journal's. `send` sends large
+    /// appends on their way, if that is to be done: in the order of commits, and not after [`Queue::set_mode`] has taken what waits.
+    pub fn enqueue(
+        &self,
+        ops: Vec<QueuedOp>,
+        kind: Kind,
+        send: impl FnOnce(&Job) -> bool,
+    ) -> Result<u64, StoreError> {
         let mut state = self.state.lock();
         match (&state.mode, kind) {
             (Mode::Open, _) | (Mode::DiskFull, Kind::FreesSpace) => {}
@@ -122,8 +130,15 @@ impl Queue {
         }
         let seq = state.next_seq;
         state.next_seq += 1;
-        state.jobs.push(Job { seq, ops });
-        let wake = std::mem::take(&mut state.writer_waits);
+        let mut job = Job {
+            seq,
+            ops,
+            is_sent: false,
+        };
+        job.is_sent = send(&job);
+        // What is sent is nothing to the writer before it arrives.
+        let wake = !job.is_sent && std::mem::take(&mut state.writer_waits);
+        state.jobs.push(job);
         drop(state);
         if wake {
             self.work.notify_one();
@@ -153,6 +168,11 @@ impl Queue {
         if wake {
             self.work.notify_one();
         }
+    }
+
+    /// What came to segments is of no use any more.
+    pub fn forget_arrived(&self) {
+        self.state.lock().large.clear();
     }
 
     /// Everything that waits, without blocking.
@@ -194,7 +214,7 @@ impl Queue {
         }
     }
 
-    /// Changes the mode and takes what waits, in one step; what came to segments is of no use any more. A final mode stays.
+    /// Changes the mode and takes what waits, in one step. A final mode stays.
     pub fn set_mode(&self, mode: Mode) -> Vec<Job> {
         let mut state = self.state.lock();
         let is_final = matches!(state.mode, Mode::Failed(_) | Mode::Closed);
@@ -205,7 +225,6 @@ impl Queue {
         self.trouble
             .store(!matches!(state.mode, Mode::Open), Ordering::Release);
         let jobs = std::mem::take(&mut state.jobs);
-        state.large.clear();
         drop(state);
         // The writer waits in another way while the disk is full.
         self.work.notify_one();

@@ -18,6 +18,7 @@ use crate::core::{Core, UnderWay};
 use crate::error::{AppendError, OpenError, StoreError};
 use crate::fs::Fs;
 use crate::journal::format::JournalOp;
+use crate::large::SYNCED_AT_ONCE;
 use crate::meta::{MetaStore, Overlay, TreeId, tree_id};
 use crate::partition::{Appended, Partition};
 use crate::progress::{Stage, Wait};
@@ -192,12 +193,14 @@ impl Store {
                     source,
                 })
         };
-        let handles = vec![
+        let mut handles = vec![
             spawn("ottla-journal", Inner::write_loop)?,
             spawn("ottla-segments", Inner::write_large_loop)?,
-            spawn("ottla-seg-sync", Inner::sync_large_loop)?,
             spawn("ottla-store", Inner::background_loop)?,
         ];
+        for _ in 0..SYNCED_AT_ONCE {
+            handles.push(spawn("ottla-seg-sync", Inner::sync_large_loop)?);
+        }
         Ok(Store::with(inner, handles))
     }
 
@@ -495,7 +498,7 @@ impl Inner {
         kind: Kind,
     ) -> Result<u64, StoreError> {
         if changes.is_empty() {
-            return self.core.queue.enqueue(ops, kind);
+            return self.core.enqueue(ops, kind);
         }
         ops.extend(changes.iter().map(|c| {
             QueuedOp::Meta(JournalOp::Meta {
@@ -506,7 +509,7 @@ impl Inner {
         }));
         // Enqueued under the overlay's lock: versions of a key come in the journal's order.
         let mut overlay = self.overlay.lock();
-        let seq = self.core.queue.enqueue(ops, kind)?;
+        let seq = self.core.enqueue(ops, kind)?;
         let durable = self.core.queue.progress.reached(Stage::Durable);
         for c in changes {
             overlay.put(c.tree, c.key, seq, c.value, durable);

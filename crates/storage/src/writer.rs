@@ -169,8 +169,8 @@ impl Writer {
 
     /// Large appends that are not in their segments yet: of commits that also change trees, and of stores that sync later.
     fn bring_to_segments(&mut self, core: &Core, jobs: &[Job]) -> Result<(), GroupError> {
-        let is_missing = |job: &&Job| !core.synced() || !job.may_be_overtaken();
-        let missing = jobs.iter().filter(is_missing).flat_map(Job::appends);
+        let missing = jobs.iter().filter(|job| !job.is_sent);
+        let missing = missing.flat_map(Job::appends);
         let written = large::write(core, missing.filter(|a| a.is_large()))?;
         if core.synced() {
             return large::sync(&written);
@@ -283,11 +283,8 @@ impl Inner {
     pub(crate) fn step_writer(&self) -> bool {
         let any = self.step_journal();
         self.step_large_writes();
-        if !self.step_large_syncs() {
-            return any;
-        }
-        self.step_journal();
-        true
+        while self.step_large_syncs() {}
+        self.step_journal() || any
     }
 
     /// Writes what waits, for a store without threads, save large appends that are not in their segments: see [`Inner::step_large_writes`].
@@ -313,27 +310,22 @@ impl Inner {
         if self.core.queue.is_disk_full() {
             self.look_for_room(&mut writer);
         }
-        for arrived in arrivals.large {
-            match arrived.written {
-                Ok(()) => writer.waiting.arrived(&arrived.commits),
-                Err(e) => {
-                    let mut failed = writer.waiting.take_all();
-                    failed.append(&mut arrivals.jobs);
-                    self.fail(e, failed);
-                    return (arrivals.jobs, false);
-                }
-            }
-        }
-        let is_sent = |job: &Job| self.core.synced() && job.may_be_overtaken();
-        let mut ready = if writer.waiting.is_empty() && !arrivals.jobs.iter().any(is_sent) {
+        let any_sent = arrivals.jobs.iter().any(|job| job.is_sent);
+        let mut ready = if writer.waiting.is_empty() && !any_sent {
             std::mem::take(&mut arrivals.jobs)
         } else {
             for job in arrivals.jobs.drain(..) {
-                let is_sent = is_sent(&job);
-                if is_sent {
-                    self.core.large.send(&job);
+                writer.waiting.add(job);
+            }
+            for arrived in arrivals.large {
+                match arrived.written {
+                    Ok(()) => writer.waiting.arrived(&arrived.commits),
+                    Err(e) => {
+                        let failed = writer.waiting.take_all();
+                        self.fail(e, failed);
+                        return (arrivals.jobs, false);
+                    }
                 }
-                writer.waiting.add(job, is_sent);
             }
             writer.waiting.take_ready()
         };
@@ -441,9 +433,10 @@ impl Inner {
         };
         tracing::error!(commits = jobs.len(), %error, "commits are not kept");
         let outcome_unknown = matches!(error, StoreError::Failed(_));
+        jobs.extend(self.core.queue.set_mode(mode));
         // Nobody writes to a segment when its end is taken back.
         self.core.large.give_up();
-        jobs.extend(self.core.queue.set_mode(mode));
+        self.core.queue.forget_arrived();
         // After a failed sync the journal may hold them nevertheless; the store is read-only from here, so nothing takes their place.
         if !outcome_unknown {
             for append in appends(&jobs) {

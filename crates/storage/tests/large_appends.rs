@@ -149,6 +149,37 @@ async fn a_large_append_is_written_and_on_its_way_to_the_disk_while_the_disk_tak
 }
 
 #[tokio::test]
+async fn large_appends_to_other_partitions_do_not_wait_for_the_disk_to_take_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fs, store, topic) = opened(dir.path()).await;
+    let large = [8; 100_000];
+    let begin = |index: i32, values: &[&[u8]]| {
+        let (bytes, headers) = batch(values, 1000);
+        let partition = store.partition(&topic.id, index).unwrap();
+        partition.append(bytes, &headers, NOW).unwrap().commit
+    };
+    fs.hold_segments_of("orders-0");
+    let slow = begin(0, &[&large]);
+    for round in 0..3 {
+        let other = begin(1, &[&large]);
+        let kept = tokio::time::timeout(PATIENCE, store.durable(other)).await;
+        kept.expect("its segment is not held").unwrap();
+        let partition = store.partition(&topic.id, 1).unwrap();
+        assert_eq!(partition.high_watermark(), round + 1);
+    }
+    // What came meanwhile to the segment that is held.
+    let behind = [begin(0, &[&large]), begin(0, &[b"small"])];
+    assert_eq!(store.partition(&topic.id, 0).unwrap().high_watermark(), 1);
+
+    fs.release_segments();
+    for commit in [slow].into_iter().chain(behind) {
+        let kept = tokio::time::timeout(PATIENCE, store.durable(commit)).await;
+        kept.expect("nothing holds it").unwrap();
+    }
+    assert_eq!(store.partition(&topic.id, 0).unwrap().high_watermark(), 4);
+}
+
+#[tokio::test]
 async fn a_store_that_is_closed_keeps_a_large_append_that_is_on_its_way() {
     let dir = tempfile::tempdir().unwrap();
     let (fs, store, topic) = opened(dir.path()).await;

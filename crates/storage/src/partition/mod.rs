@@ -271,11 +271,8 @@ impl Partition {
             return Ok(appended);
         };
         let count = pending.count;
-        match self
-            .core
-            .queue
-            .enqueue(vec![QueuedOp::Append(pending)], Kind::Normal)
-        {
+        let ops = vec![QueuedOp::Append(pending)];
+        match self.core.enqueue(ops, Kind::Normal) {
             Ok(seq) => {
                 log.set_seq(count, seq);
                 Ok(Appended {

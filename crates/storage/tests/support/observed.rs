@@ -20,8 +20,8 @@ struct Shared {
     syncs: AtomicU64,
     /// Bytes that the device was asked to begin with.
     started: AtomicU64,
-    /// Whether syncs of segments wait.
-    is_held: Mutex<bool>,
+    /// What the directories of segments end in whose syncs wait.
+    held: Mutex<Option<PathBuf>>,
     released: Condvar,
 }
 
@@ -38,7 +38,7 @@ impl Default for ObservedFs {
             bytes_read: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
             started: AtomicU64::new(0),
-            is_held: Mutex::new(false),
+            held: Mutex::default(),
             released: Condvar::new(),
         }))
     }
@@ -66,10 +66,14 @@ impl ObservedFs {
     }
     /// From now on whoever syncs a segment waits for [`ObservedFs::release_segments`].
     pub fn hold_segments(&self) {
-        *self.0.is_held.lock().unwrap() = true;
+        self.hold_segments_of("");
+    }
+    /// The same of segments in directories that end in this path.
+    pub fn hold_segments_of(&self, directory: &str) {
+        *self.0.held.lock().unwrap() = Some(directory.into());
     }
     pub fn release_segments(&self) {
-        *self.0.is_held.lock().unwrap() = false;
+        *self.0.held.lock().unwrap() = None;
         self.0.released.notify_all();
     }
     fn count(&self) {
@@ -93,7 +97,8 @@ fn len_of(path: &Path) -> u64 {
 
 #[derive(Debug)]
 struct ObservedFile {
-    is_segment: bool,
+    /// Of a segment: the directory it is in.
+    segments: Option<PathBuf>,
     inner: Arc<dyn File>,
     shared: Arc<Shared>,
 }
@@ -120,9 +125,12 @@ impl File for ObservedFile {
     fn sync_data(&self) -> io::Result<()> {
         self.shared.syncs.fetch_add(1, Ordering::SeqCst);
         self.shared.operations.fetch_add(1, Ordering::SeqCst);
-        if self.is_segment {
-            let held = self.shared.is_held.lock().unwrap();
-            drop(self.shared.released.wait_while(held, |held| *held).unwrap());
+        if let Some(directory) = &self.segments {
+            let held = self.shared.held.lock().unwrap();
+            let is_held = |held: &mut Option<PathBuf>| {
+                held.as_ref().is_some_and(|held| directory.ends_with(held))
+            };
+            drop(self.shared.released.wait_while(held, is_held).unwrap());
         }
         self.inner.sync_data()
     }
@@ -159,8 +167,9 @@ impl Fs for ObservedFs {
         };
         let inner = OsFs.open(path, mode)?;
         self.free(before);
+        let is_segment = path.extension().is_some_and(|e| e == "log");
         Ok(Arc::new(ObservedFile {
-            is_segment: path.extension().is_some_and(|e| e == "log"),
+            segments: path.parent().filter(|_| is_segment).map(Path::to_owned),
             inner,
             shared: self.0.clone(),
         }))
