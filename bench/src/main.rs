@@ -60,6 +60,9 @@ struct Arguments {
     /// Where the brokers keep their data; its device is what is measured
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     scratch: PathBuf,
+    /// Hold all memory but so many GB meanwhile, where a virtual machine's host takes what is free (docs/PERFORMANCE.md, "Fresh pages")
+    #[arg(long, value_name = "GB")]
+    leave_free: Option<f64>,
     /// Where results.json, results.md and ratios.svg go
     #[arg(long, default_value = "target/bench-results")]
     output: PathBuf,
@@ -130,6 +133,9 @@ async fn run(arguments: Arguments) -> Result<()> {
         ..Report::default()
     };
     let mut failed = Vec::new();
+    let _held = arguments
+        .leave_free
+        .map(|gb| pages::hold_all_but((gb * 1e9) as u64));
     for round in 1..=arguments.rounds {
         for (name, measurement) in &measurements {
             for target in in_turns(&targets, round) {

@@ -3,7 +3,8 @@
 //! A virtual machine gives free memory back to its host (free page reporting, a balloon). The next program that touches such a page
 //! waits for the host, and the wait is booked as CPU time of its write: ten times what the copy costs. Which broker meets those
 //! pages would be chance. Pages of the page cache that were freed a moment ago are not given back yet, and the next file that grows
-//! gets them (freed memory of a process it does not get). So a load is given such pages as it takes them.
+//! gets them (freed memory of a process it does not get). So a load is given such pages as it takes them. Where much other memory is
+//! free, it may be given of that nevertheless: less of it is, while the benchmark holds it.
 
 use std::fs::File;
 use std::io;
@@ -49,6 +50,15 @@ impl Stock {
             thread: Some(thread),
         })
     }
+}
+
+/// All memory but so many bytes, touched: what is left is in use all the time, and none of it lies idle until the host takes it.
+#[must_use]
+pub fn hold_all_but(bytes: u64) -> Vec<u8> {
+    let available = meminfo("MemAvailable:").unwrap_or(0);
+    let held = usize::try_from(available.saturating_sub(bytes));
+    // Not zeros: they would be pages that nobody has touched.
+    vec![1; held.unwrap_or(0)]
 }
 
 /// Reads a file of zeros of that length.
