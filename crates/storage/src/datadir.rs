@@ -63,17 +63,16 @@ pub(crate) fn open(
     restore::finish(fs, dir).map_err(io_error)?;
     let path = properties(dir);
     let cluster_id = if fs.exists(&path).map_err(io_error)? {
-        read_properties(fs, dir, &path)?
+        let found = read_properties(fs, dir, &path)?;
+        make_directories(fs, dir).map_err(io_error)?;
+        fs.sync_dir(dir).map_err(io_error)?;
+        found
     } else {
         refuse_orphans(fs, dir)?;
+        // Before the properties, so that one sync of the directory makes all of them durable.
+        make_directories(fs, dir).map_err(io_error)?;
         create(fs, dir, cluster_id).map_err(io_error)?
     };
-    for sub in [journal_dir(dir), topics_dir(dir), meta_dir(dir)] {
-        if !fs.exists(&sub).map_err(io_error)? {
-            fs.create_dir_all(&sub).map_err(io_error)?;
-        }
-    }
-    fs.sync_dir(dir).map_err(io_error)?;
     Ok(DataDir { cluster_id, lock })
 }
 
@@ -142,6 +141,16 @@ fn refuse_orphans(fs: &dyn Fs, dir: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+fn make_directories(fs: &dyn Fs, dir: &Path) -> io::Result<()> {
+    for sub in [journal_dir(dir), topics_dir(dir), meta_dir(dir)] {
+        if !fs.exists(&sub)? {
+            fs.create_dir_all(&sub)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the properties, and all that is in the directory, durable.
 fn create(fs: &dyn Fs, dir: &Path, cluster_id: Option<&str>) -> io::Result<String> {
     let cluster_id = cluster_id.map_or_else(
         || base64url(Uuid::new_v4().as_bytes()),
