@@ -66,6 +66,8 @@ struct State {
     /// The one that waits longest first.
     to_sync: VecDeque<Written>,
     syncing: Vec<SegmentKey>,
+    /// Tasks that were taken, and are not done.
+    tasks: usize,
     /// How many segments a commit waits for.
     missing: HashMap<u64, usize>,
     stop: bool,
@@ -77,7 +79,7 @@ impl State {
     }
 
     fn is_resting(&self) -> bool {
-        !self.is_writing && self.syncing.is_empty()
+        !self.is_writing && self.tasks == 0
     }
 
     /// Takes what is written together.
@@ -117,6 +119,12 @@ impl State {
     /// Takes the next task. What is written to a segment during its sync waits for the end of that, and then goes with all that came
     /// meanwhile.
     fn take_task(&mut self) -> Option<Task> {
+        let task = self.next_task()?;
+        self.tasks += 1;
+        Some(task)
+    }
+
+    fn next_task(&mut self) -> Option<Task> {
         if self.to_sync.is_empty() && self.syncing.is_empty() && !self.is_writing {
             return self.failed.take().map(Task::Tell);
         }
@@ -280,20 +288,21 @@ impl Inner {
         task: Task,
     ) -> MutexGuard<'a, State> {
         let queue = &self.core.queue;
-        let written = match task {
-            Task::Sync(written) => written,
+        match task {
+            Task::Sync(written) => {
+                let synced = MutexGuard::unlocked(&mut state, || sync_file(&*written.file));
+                let commits = state.settle(written.commits);
+                if !commits.is_empty() || synced.is_err() {
+                    MutexGuard::unlocked(&mut state, || queue.arrived(commits, synced));
+                }
+                state.syncing.retain(|key| *key != written.key);
+            }
             Task::Tell(error) => {
                 MutexGuard::unlocked(&mut state, || queue.arrived(Vec::new(), Err(error)));
-                return state;
             }
-        };
-        let synced = MutexGuard::unlocked(&mut state, || sync_file(&*written.file));
-        let commits = state.settle(written.commits);
-        if !commits.is_empty() || synced.is_err() {
-            MutexGuard::unlocked(&mut state, || queue.arrived(commits, synced));
         }
         // Only now: who waits for the rest of all must find what they told.
-        state.syncing.retain(|key| *key != written.key);
+        state.tasks -= 1;
         self.core.large.rests.notify_all();
         state
     }
@@ -405,6 +414,7 @@ mod tests {
 
     fn settle(state: &mut State, (partition, commits): (u64, Vec<u64>)) -> Vec<u64> {
         state.syncing.retain(|key| key.0 != partition);
+        state.tasks -= 1;
         state.settle(commits)
     }
 
@@ -457,16 +467,22 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_up_does_not_arrive() {
+    fn what_is_given_up_does_not_arrive_and_what_is_under_way_is_waited_for() {
         let large = LargeAppends::default();
         let mut state = large.state.lock();
         write(&mut state, &[(1, &[1]), (2, &[1, 2])]);
         let first = take(&mut state).unwrap();
-        state.syncing.clear();
         drop(state);
-        large.give_up();
-        let mut state = large.state.lock();
-        assert_eq!(settle(&mut state, first), [0; 0]);
-        assert_eq!(take(&mut state), None);
+        std::thread::scope(|scope| {
+            let giving_up = scope.spawn(|| large.give_up());
+            while large.has_to_sync() {
+                std::thread::yield_now();
+            }
+            assert!(!giving_up.is_finished());
+            let mut state = large.state.lock();
+            assert_eq!(settle(&mut state, first), [0; 0]);
+            large.rests.notify_all();
+        });
+        assert!(take(&mut large.state.lock()).is_none());
     }
 }
