@@ -79,6 +79,9 @@ enum Command {
     /// Serve a load with nothing but what any server must do (the benchmark runs this itself)
     #[command(hide = true)]
     Floor(floor::Arguments),
+    /// Hold memory (the benchmark runs this itself)
+    #[command(hide = true)]
+    Hold(pages::Arguments),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -98,6 +101,7 @@ fn main() -> Result<()> {
         .block_on(async {
             match command {
                 Some(Command::Floor(floor)) => floor::serve(floor).await,
+                Some(Command::Hold(hold)) => Ok(hold.hold()?),
                 Some(Command::Scale(curves)) => {
                     let targets = targets(&arguments);
                     let programs = programs(&arguments, &targets)?;
@@ -133,9 +137,8 @@ async fn run(arguments: Arguments) -> Result<()> {
         ..Report::default()
     };
     let mut failed = Vec::new();
-    let _held = arguments
-        .leave_free
-        .map(|gb| pages::hold_all_but((gb * 1e9) as u64));
+    let left = arguments.leave_free.map(|gb| (gb * 1e9) as u64);
+    let _held = left.map(pages::Held::all_but).transpose()?;
     for round in 1..=arguments.rounds {
         for (name, measurement) in &measurements {
             for target in in_turns(&targets, round) {

@@ -7,12 +7,15 @@
 //! free, it may be given of that nevertheless: less of it is, while the benchmark holds it.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 
 /// Freed at a time.
 const CHUNK: u64 = 64 << 20;
@@ -27,10 +30,10 @@ pub struct Stock {
 }
 
 impl Stock {
-    /// Fills page cache with `bytes`, at most half of the memory that is available, of a file in `directory`. Outside of Linux it does nothing.
+    /// Fills page cache with `bytes`, at most seven eighths of the memory that is available, of a file in `directory`. Outside of Linux it does nothing.
     pub fn of(bytes: u64, directory: &Path) -> io::Result<Stock> {
-        let half = meminfo("MemAvailable:").unwrap_or(0) / 2;
-        let mut chunks = bytes.min(half).div_ceil(CHUNK);
+        let most = meminfo("MemAvailable:").unwrap_or(0) / 8 * 7;
+        let mut chunks = bytes.min(most).div_ceil(CHUNK);
         let file = tempfile::tempfile_in(directory)?;
         fill(&file, chunks * CHUNK)?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -52,13 +55,50 @@ impl Stock {
     }
 }
 
-/// All memory but so many bytes, touched: what is left is in use all the time, and none of it lies idle until the host takes it.
-#[must_use]
-pub fn hold_all_but(bytes: u64) -> Vec<u8> {
-    let available = meminfo("MemAvailable:").unwrap_or(0);
-    let held = usize::try_from(available.saturating_sub(bytes));
-    // Not zeros: they would be pages that nobody has touched.
-    vec![1; held.unwrap_or(0)]
+/// `ottla-bench hold`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Bytes that stay free
+    all_but: u64,
+}
+
+impl Arguments {
+    /// Holds memory until the standard input ends, and says when it has it.
+    pub fn hold(&self) -> io::Result<()> {
+        let available = meminfo("MemAvailable:").unwrap_or(0);
+        let held = usize::try_from(available.saturating_sub(self.all_but));
+        // Not zeros: they would be pages that nobody has touched.
+        let held = vec![1_u8; held.unwrap_or(0)];
+        println!("holds {}", std::hint::black_box(&held).len());
+        io::copy(&mut io::stdin(), &mut io::sink()).map(drop)
+    }
+}
+
+/// A process that holds memory, until this is dropped.
+pub struct Held(Child);
+
+impl Held {
+    /// All memory but so many bytes, touched: what is left is in use all the time, and none of it lies idle until the host takes it. It
+    /// is another process that has it, because one that is as large takes long to start others.
+    pub fn all_but(bytes: u64) -> Result<Held> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["hold", &bytes.to_string()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut held = Held(command.spawn()?);
+        let mut line = String::new();
+        let output = held.0.stdout.take().context("it has no output")?;
+        BufReader::new(output).read_line(&mut line)?;
+        ensure!(line.starts_with("holds"), "memory cannot be held: {line}");
+        Ok(held)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // If it is gone, it holds nothing any more.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Reads a file of zeros of that length.
