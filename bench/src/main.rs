@@ -61,8 +61,8 @@ struct Arguments {
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     scratch: PathBuf,
     /// Hold all memory but so many GB meanwhile, where a virtual machine's host takes what is free (docs/PERFORMANCE.md, "Fresh pages")
-    #[arg(long, value_name = "GB")]
-    leave_free: Option<f64>,
+    #[arg(long, value_name = "GB", value_parser = clap::value_parser!(u64).range(1..))]
+    leave_free: Option<u64>,
     /// Where results.json, results.md and ratios.svg go
     #[arg(long, default_value = "target/bench-results")]
     output: PathBuf,
@@ -137,7 +137,9 @@ async fn run(arguments: Arguments) -> Result<()> {
         ..Report::default()
     };
     let mut failed = Vec::new();
-    let left = arguments.leave_free.map(|gb| (gb * 1e9) as u64);
+    let left = arguments
+        .leave_free
+        .map(|gb| gb.saturating_mul(1_000_000_000));
     let _held = left.map(pages::Held::all_but).transpose()?;
     for round in 1..=arguments.rounds {
         for (name, measurement) in &measurements {

@@ -236,22 +236,21 @@ impl Inner {
     /// Writes what is on its way. Returns whether anything was.
     pub(crate) fn step_large_writes(&self) -> bool {
         let state = self.core.large.state.lock();
-        let any = state.may_write();
-        if any {
-            drop(self.write_large(state));
+        if !state.may_write() {
+            return false;
         }
-        any
+        drop(self.write_large(state));
+        true
     }
 
     /// Syncs the segment that was written first. Returns whether any was.
     pub(crate) fn step_large_syncs(&self) -> bool {
         let mut state = self.core.large.state.lock();
-        let task = state.take_task();
-        let any = task.is_some();
-        if let Some(task) = task {
-            drop(self.sync_large(state, task));
-        }
-        any
+        let Some(task) = state.take_task() else {
+            return false;
+        };
+        drop(self.sync_large(state, task));
+        true
     }
 
     fn write_large<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
