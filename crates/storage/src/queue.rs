@@ -35,12 +35,22 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    fn error(&self) -> Option<StoreError> {
+    /// What is answered to who wants to commit.
+    pub fn error(&self) -> Option<StoreError> {
         match self {
             Mode::Open => None,
             Mode::DiskFull => Some(StoreError::DiskFull),
             Mode::Failed(reason) => Some(StoreError::Failed(reason.clone())),
             Mode::Closed => Some(StoreError::Closed),
+        }
+    }
+}
+
+impl From<GroupError> for Mode {
+    fn from(cause: GroupError) -> Mode {
+        match cause {
+            GroupError::DiskFull => Mode::DiskFull,
+            GroupError::Failed(reason) => Mode::Failed(reason),
         }
     }
 }
@@ -170,9 +180,11 @@ impl Queue {
         }
     }
 
-    /// What came to segments is of no use any more.
-    pub fn forget_arrived(&self) {
-        self.state.lock().large.clear();
+    /// What came to segments is of no use any more. Returns why some of it did not, if that is more than a full disk.
+    pub fn forget_arrived(&self) -> Option<GroupError> {
+        let forgotten = std::mem::take(&mut self.state.lock().large);
+        let mut errors = forgotten.into_iter().filter_map(|a| a.written.err());
+        errors.find(|e| !matches!(e, GroupError::DiskFull))
     }
 
     /// Everything that waits, without blocking.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_storage::{MetaOp, NewTopic, Op, Store, Topic, TopicId, Tree};
+use ottla_storage::{AppendError, MetaOp, NewTopic, Op, Store, StoreError, Topic, TopicId, Tree};
 
 #[path = "support/observed.rs"]
 mod observed;
@@ -112,6 +112,16 @@ async fn small_commits_to_other_partitions_do_not_wait_for_the_disk_to_take_a_la
     }
 }
 
+/// Waits until something holds that nothing announces.
+async fn until(reached: &dyn Fn() -> bool, what: &str) {
+    let steps = async {
+        while !reached() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, steps).await.expect(what);
+}
+
 #[tokio::test]
 async fn a_large_append_is_written_and_on_its_way_to_the_disk_while_the_disk_takes_another() {
     let dir = tempfile::tempdir().unwrap();
@@ -122,14 +132,6 @@ async fn a_large_append_is_written_and_on_its_way_to_the_disk_while_the_disk_tak
         let (bytes, headers) = batch(&[&[8; 100_000]], 1000);
         let partition = store.partition(&topic.id, index).unwrap();
         partition.append(bytes, &headers, NOW).unwrap().commit
-    };
-    let until = async |reached: &dyn Fn() -> bool, what: &str| {
-        let steps = async {
-            while !reached() {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, steps).await.expect(what);
     };
     let first = begin(0);
     until(&|| fs.syncs() > syncs, "its sync begins").await;
@@ -196,4 +198,55 @@ async fn a_store_that_is_closed_keeps_a_large_append_that_is_on_its_way() {
     let store = open(dir.path());
     let partition = store.partition(&topic.id, 0).unwrap();
     assert_eq!(partition.log_end_offset(), 2);
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_while_a_full_disk_gives_commits_up_is_not_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fs, store, topic) = opened(dir.path()).await;
+    let partition = store.partition(&topic.id, 0).unwrap();
+    let begin = |value: &[u8]| {
+        let (bytes, headers) = batch(&[value], 1000);
+        partition.append(bytes, &headers, NOW).map(|a| a.commit)
+    };
+    let reserve = dir.path().join("reserve");
+    let is_there = || reserve.metadata().is_ok_and(|m| m.len() == 2 << 20);
+    until(&is_there, "a new store makes a reserve").await;
+    fs.hold_segments();
+    let large = begin(&[8; 100_000]).unwrap();
+    until(&|| fs.waiting() == 1, "its sync begins").await;
+
+    // The journal has no room for these. Nobody is told so before the sync has ended.
+    fs.limit(fs.used());
+    let change = || {
+        store.commit(vec![MetaOp::Put {
+            tree: Tree::Groups,
+            key: Bytes::from_static(b"k"),
+            value: Bytes::from_static(&[9; 20_000]),
+        }])
+    };
+    let mut last = change().unwrap();
+    while let Ok(commit) = change() {
+        last = commit;
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(store.write_trouble(), Some(StoreError::DiskFull)));
+    fs.fail_segments();
+    fs.release_segments();
+
+    for commit in [large, last] {
+        let kept = tokio::time::timeout(PATIENCE, store.durable(commit)).await;
+        let told = kept.expect("nothing holds it");
+        assert!(
+            matches!(told, Err(StoreError::Failed(_))),
+            "{commit:?} of {large:?} to {last:?}: {told:?}"
+        );
+    }
+    // Room makes no difference any more.
+    fs.limit(u64::MAX);
+    let refused = begin(b"later");
+    let is_final = matches!(refused, Err(AppendError::Store(StoreError::Failed(_))));
+    assert!(is_final, "{refused:?}");
+    let closed = store.close();
+    assert!(matches!(closed, Err(StoreError::Failed(_))), "{closed:?}");
 }

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use ottla_storage::fs::{DirEntry, File, Fs, LockError, OpenMode, OsFs};
@@ -22,6 +22,10 @@ struct Shared {
     started: AtomicU64,
     /// What the directories of segments end in whose syncs wait.
     held: Mutex<Option<PathBuf>>,
+    /// How many of those there are.
+    waiting: AtomicU64,
+    /// Syncs of segments fail.
+    failing: AtomicBool,
     released: Condvar,
 }
 
@@ -39,6 +43,8 @@ impl Default for ObservedFs {
             syncs: AtomicU64::new(0),
             started: AtomicU64::new(0),
             held: Mutex::default(),
+            waiting: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
             released: Condvar::new(),
         }))
     }
@@ -75,6 +81,14 @@ impl ObservedFs {
     pub fn release_segments(&self) {
         *self.0.held.lock().unwrap() = None;
         self.0.released.notify_all();
+    }
+    /// How many wait for that.
+    pub fn waiting(&self) -> u64 {
+        self.0.waiting.load(Ordering::SeqCst)
+    }
+    /// From now on syncs of segments fail, those included that are held.
+    pub fn fail_segments(&self) {
+        self.0.failing.store(true, Ordering::SeqCst);
     }
     fn count(&self) {
         self.0.operations.fetch_add(1, Ordering::SeqCst);
@@ -130,7 +144,12 @@ impl File for ObservedFile {
             let is_held = |held: &mut Option<PathBuf>| {
                 held.as_ref().is_some_and(|held| directory.ends_with(held))
             };
+            self.shared.waiting.fetch_add(1, Ordering::SeqCst);
             drop(self.shared.released.wait_while(held, is_held).unwrap());
+            self.shared.waiting.fetch_sub(1, Ordering::SeqCst);
+            if self.shared.failing.load(Ordering::SeqCst) {
+                return Err(io::Error::other("the device does not take it"));
+            }
         }
         self.inner.sync_data()
     }
