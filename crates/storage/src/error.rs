@@ -88,6 +88,15 @@ pub(crate) enum GroupError {
     Failed(String),
 }
 
+impl From<GroupError> for StoreError {
+    fn from(cause: GroupError) -> StoreError {
+        match cause {
+            GroupError::DiskFull => StoreError::DiskFull,
+            GroupError::Failed(reason) => StoreError::Failed(reason),
+        }
+    }
+}
+
 impl GroupError {
     /// An error before anything reached the journal.
     pub fn before_journal(what: &str, e: &std::io::Error) -> GroupError {

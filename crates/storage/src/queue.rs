@@ -35,8 +35,7 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// What is answered to who wants to commit.
-    pub fn error(&self) -> Option<StoreError> {
+    fn error(&self) -> Option<StoreError> {
         match self {
             Mode::Open => None,
             Mode::DiskFull => Some(StoreError::DiskFull),
@@ -46,11 +45,11 @@ impl Mode {
     }
 }
 
-impl From<GroupError> for Mode {
-    fn from(cause: GroupError) -> Mode {
+impl From<&GroupError> for Mode {
+    fn from(cause: &GroupError) -> Mode {
         match cause {
             GroupError::DiskFull => Mode::DiskFull,
-            GroupError::Failed(reason) => Mode::Failed(reason),
+            GroupError::Failed(reason) => Mode::Failed(reason.clone()),
         }
     }
 }

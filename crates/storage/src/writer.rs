@@ -424,17 +424,16 @@ impl Inner {
 
     /// Takes back `jobs`, which are all that is under way, with what waits for the writer, and stops taking commits for as long as the cause
     /// lasts.
-    fn fail(&self, cause: GroupError, mut jobs: Vec<Job>) {
-        let mut mode = Mode::from(cause);
-        jobs.extend(self.core.queue.set_mode(mode.clone()));
+    fn fail(&self, mut cause: GroupError, mut jobs: Vec<Job>) {
+        jobs.extend(self.core.queue.set_mode(Mode::from(&cause)));
         // Nobody writes to a segment when its end is taken back.
         self.core.large.give_up();
         // The pages of a sync that failed meanwhile may be of commits that were kept long ago: no later sync would tell.
         if let Some(failed) = self.core.queue.forget_arrived() {
-            mode = Mode::from(failed);
-            jobs.extend(self.core.queue.set_mode(mode.clone()));
+            jobs.extend(self.core.queue.set_mode(Mode::from(&failed)));
+            cause = failed;
         }
-        let error = mode.error().unwrap_or(StoreError::Closed);
+        let error = StoreError::from(cause);
         tracing::error!(commits = jobs.len(), %error, "commits are not kept");
         let outcome_unknown = matches!(error, StoreError::Failed(_));
         // After a failed sync the journal may hold them nevertheless; the store is read-only from here, so nothing takes their place.

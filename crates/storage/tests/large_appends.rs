@@ -43,7 +43,7 @@ async fn small_commits_to_other_partitions_do_not_wait_for_the_disk_to_take_a_la
     let calm = store.partition(&topic.id, 1).unwrap();
     let large = vec![8u8; 100_000];
 
-    fs.hold_segments();
+    let held = fs.hold_segments();
     let begin = |partition: &ottla_storage::Partition, value: &[u8]| {
         let (bytes, headers) = batch(&[value], 1000);
         partition.append(bytes, &headers, NOW).unwrap().commit
@@ -89,7 +89,7 @@ async fn small_commits_to_other_partitions_do_not_wait_for_the_disk_to_take_a_la
     assert_eq!(calm.high_watermark(), 3);
     assert!(waiting.iter().all(|w| !w.is_finished()));
 
-    fs.release_segments();
+    drop(held);
     for one in waiting {
         let kept = tokio::time::timeout(PATIENCE, one).await;
         kept.expect("nothing holds it").unwrap().unwrap();
@@ -126,7 +126,7 @@ async fn until(reached: &dyn Fn() -> bool, what: &str) {
 async fn a_large_append_is_written_and_on_its_way_to_the_disk_while_the_disk_takes_another() {
     let dir = tempfile::tempdir().unwrap();
     let (fs, store, topic) = opened(dir.path()).await;
-    fs.hold_segments();
+    let held = fs.hold_segments();
     let syncs = fs.syncs();
     let begin = |index| {
         let (bytes, headers) = batch(&[&[8; 100_000]], 1000);
@@ -143,7 +143,7 @@ async fn a_large_append_is_written_and_on_its_way_to_the_disk_while_the_disk_tak
     until(&is_started, "all of it is, before its own sync").await;
     assert_eq!(store.partition(&topic.id, 1).unwrap().high_watermark(), 0);
 
-    fs.release_segments();
+    drop(held);
     for commit in [first, second] {
         let kept = tokio::time::timeout(PATIENCE, store.durable(commit)).await;
         kept.expect("nothing holds it").unwrap();
@@ -160,7 +160,7 @@ async fn large_appends_to_other_partitions_do_not_wait_for_the_disk_to_take_one(
         let partition = store.partition(&topic.id, index).unwrap();
         partition.append(bytes, &headers, NOW).unwrap().commit
     };
-    fs.hold_segments_of("orders-0");
+    let held = fs.hold_segments_of("orders-0");
     let slow = begin(0, &[&large]);
     for round in 0..3 {
         let other = begin(1, &[&large]);
@@ -173,7 +173,7 @@ async fn large_appends_to_other_partitions_do_not_wait_for_the_disk_to_take_one(
     let behind = [begin(0, &[&large]), begin(0, &[b"small"])];
     assert_eq!(store.partition(&topic.id, 0).unwrap().high_watermark(), 1);
 
-    fs.release_segments();
+    drop(held);
     for commit in [slow].into_iter().chain(behind) {
         let kept = tokio::time::timeout(PATIENCE, store.durable(commit)).await;
         kept.expect("nothing holds it").unwrap();
@@ -186,12 +186,12 @@ async fn a_store_that_is_closed_keeps_a_large_append_that_is_on_its_way() {
     let dir = tempfile::tempdir().unwrap();
     let (fs, store, topic) = opened(dir.path()).await;
     let partition = store.partition(&topic.id, 0).unwrap();
-    fs.hold_segments();
+    let held = fs.hold_segments();
     let (bytes, headers) = batch(&[&[8; 100_000]], 1000);
     let commit = partition.append(bytes, &headers, NOW).unwrap().commit;
     let kept = tokio::spawn(store.durable(commit));
     let closing = tokio::task::spawn_blocking(move || store.close());
-    fs.release_segments();
+    drop(held);
     closing.await.unwrap().unwrap();
     kept.await.unwrap().unwrap();
     drop(partition);
@@ -212,7 +212,7 @@ async fn a_sync_that_fails_while_a_full_disk_gives_commits_up_is_not_forgotten()
     let reserve = dir.path().join("reserve");
     let is_there = || reserve.metadata().is_ok_and(|m| m.len() == 2 << 20);
     until(&is_there, "a new store makes a reserve").await;
-    fs.hold_segments();
+    let held = fs.hold_segments();
     let large = begin(&[8; 100_000]).unwrap();
     until(&|| fs.waiting() == 1, "its sync begins").await;
 
@@ -232,7 +232,7 @@ async fn a_sync_that_fails_while_a_full_disk_gives_commits_up_is_not_forgotten()
     }
     assert!(matches!(store.write_trouble(), Some(StoreError::DiskFull)));
     fs.fail_segments();
-    fs.release_segments();
+    drop(held);
 
     for commit in [large, last] {
         let kept = tokio::time::timeout(PATIENCE, store.durable(commit)).await;

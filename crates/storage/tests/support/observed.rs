@@ -70,17 +70,14 @@ impl ObservedFs {
     pub fn started(&self) -> u64 {
         self.0.started.load(Ordering::SeqCst)
     }
-    /// From now on whoever syncs a segment waits for [`ObservedFs::release_segments`].
-    pub fn hold_segments(&self) {
-        self.hold_segments_of("");
+    /// From now on whoever syncs a segment waits for the end of what this returns.
+    pub fn hold_segments(&self) -> HeldSegments<'_> {
+        self.hold_segments_of("")
     }
     /// The same of segments in directories that end in this path.
-    pub fn hold_segments_of(&self, directory: &str) {
+    pub fn hold_segments_of(&self, directory: &str) -> HeldSegments<'_> {
         *self.0.held.lock().unwrap() = Some(directory.into());
-    }
-    pub fn release_segments(&self) {
-        *self.0.held.lock().unwrap() = None;
-        self.0.released.notify_all();
+        HeldSegments(self)
     }
     /// How many wait for that.
     pub fn waiting(&self) -> u64 {
@@ -95,6 +92,17 @@ impl ObservedFs {
     }
     fn free(&self, bytes: u64) {
         self.0.used.fetch_sub(bytes, Ordering::SeqCst);
+    }
+}
+
+/// Syncs of segments wait until this is dropped: also when a test fails, or its store would never close.
+pub struct HeldSegments<'a>(&'a ObservedFs);
+
+impl Drop for HeldSegments<'_> {
+    fn drop(&mut self) {
+        let shared = &self.0.0;
+        *shared.held.lock().unwrap() = None;
+        shared.released.notify_all();
     }
 }
 
