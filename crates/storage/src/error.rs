@@ -98,6 +98,18 @@ impl From<GroupError> for StoreError {
 }
 
 impl GroupError {
+    /// Of several, the one with the most consequences: the first that is more than a full disk.
+    pub fn worst(errors: impl IntoIterator<Item = GroupError>) -> Option<GroupError> {
+        let worse = |a, b| {
+            if matches!(a, GroupError::DiskFull) {
+                b
+            } else {
+                a
+            }
+        };
+        errors.into_iter().reduce(worse)
+    }
+
     /// An error before anything reached the journal.
     pub fn before_journal(what: &str, e: &std::io::Error) -> GroupError {
         if crate::fs::is_disk_full(e) {

@@ -386,8 +386,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::error::StoreError;
     use crate::fs::sim::SimFs;
     use crate::fs::{Fs, OpenMode};
+    use crate::snapshot::tests::{LARGE, append, filled};
 
     /// A write of these commits, each to the segments of these partitions.
     fn write(state: &mut State, commits: &[(u64, &[u64])]) -> usize {
@@ -483,5 +485,22 @@ mod tests {
             large.rests.notify_all();
         });
         assert!(take(&mut large.state.lock()).is_none());
+    }
+
+    #[test]
+    fn a_failed_sync_is_found_behind_a_full_disk() {
+        let (_fs, store) = filled();
+        store.inner().step_writer();
+        append(&store, LARGE, 0, vec![1; 70_000]).unwrap();
+        // What the writer finds together: a write had no room, and a sync that came after it failed.
+        let queue = &store.inner().core.queue;
+        queue.arrived(Vec::new(), Err(GroupError::DiskFull));
+        queue.arrived(Vec::new(), Err(GroupError::Failed("a sync".to_owned())));
+        store.inner().step_journal();
+        let trouble = store.write_trouble();
+        assert!(
+            matches!(trouble, Some(StoreError::Failed(_))),
+            "{trouble:?}"
+        );
     }
 }

@@ -179,11 +179,10 @@ impl Queue {
         }
     }
 
-    /// What came to segments is of no use any more. Returns why some of it did not, if that is more than a full disk.
+    /// What came to segments is of no use any more. Returns why some of it did not.
     pub fn forget_arrived(&self) -> Option<GroupError> {
         let forgotten = std::mem::take(&mut self.state.lock().large);
-        let mut errors = forgotten.into_iter().filter_map(|a| a.written.err());
-        errors.find(|e| !matches!(e, GroupError::DiskFull))
+        GroupError::worst(forgotten.into_iter().filter_map(|a| a.written.err()))
     }
 
     /// Everything that waits, without blocking.

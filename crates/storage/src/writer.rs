@@ -317,15 +317,17 @@ impl Inner {
             for job in arrivals.jobs.drain(..) {
                 writer.waiting.add(job);
             }
+            let mut errors = Vec::new();
             for arrived in arrivals.large {
                 match arrived.written {
                     Ok(()) => writer.waiting.arrived(&arrived.commits),
-                    Err(e) => {
-                        let failed = writer.waiting.take_all();
-                        self.fail(e, failed);
-                        return (arrivals.jobs, false);
-                    }
+                    Err(e) => errors.push(e),
                 }
+            }
+            if let Some(cause) = GroupError::worst(errors) {
+                let failed = writer.waiting.take_all();
+                self.fail(cause, failed);
+                return (arrivals.jobs, false);
             }
             writer.waiting.take_ready()
         };
@@ -429,7 +431,7 @@ impl Inner {
         // Nobody writes to a segment when its end is taken back.
         self.core.large.give_up();
         // The pages of a sync that failed meanwhile may be of commits that were kept long ago: no later sync would tell.
-        if let Some(failed) = self.core.queue.forget_arrived() {
+        if let Some(failed @ GroupError::Failed(_)) = self.core.queue.forget_arrived() {
             jobs.extend(self.core.queue.set_mode(Mode::from(&failed)));
             cause = failed;
         }
