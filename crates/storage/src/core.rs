@@ -42,6 +42,9 @@ pub(crate) struct Core {
     pub released_records: AtomicU64,
     /// The last record of the journal.
     pub last_record: AtomicU64,
+    /// Commits whose bytes recovery looked for, since they may not have been synced: those that it kept, and those that it left out.
+    pub kept_unsettled: AtomicU64,
+    pub left_out: AtomicU64,
     /// The way of large appends to their segments.
     pub large: LargeAppends,
     pub background: Signal,
@@ -88,6 +91,8 @@ impl Core {
             released: AtomicU64::new(last_seq),
             released_records: AtomicU64::new(last_seq),
             last_record: AtomicU64::new(last_seq),
+            kept_unsettled: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
             large: LargeAppends::default(),
             background: Signal::default(),
             next_file: Arc::default(),

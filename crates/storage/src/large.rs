@@ -1,8 +1,9 @@
-//! Large appends go to their segments, and are synced there, before the journal names them. In a store that syncs each group, threads of
+//! Large appends go to their segments before the journal names them. In a store that syncs each group, threads of
 //! their own do that, so that small commits to other partitions do not wait for it: one writes what comes, and has the device begin with
 //! it, while others wait for the device to take what came before. Each of those waits for one segment at a time, so that what goes to one
-//! segment does not wait for another.
+//! segment does not wait for another. The journal has its record of them synced meanwhile; they are kept when both are there.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,8 +15,10 @@ use crate::core::Core;
 use crate::error::GroupError;
 use crate::fs::File;
 use crate::partition::{Partition, PendingAppend};
-use crate::queue::Job;
+use crate::progress::Stage;
+use crate::queue::{Arrived, Job};
 use crate::store::Inner;
+use crate::writer::show;
 
 /// How many segments are synced at once. More gain nothing: the file system commits one after the other.
 pub(crate) const SYNCED_AT_ONCE: usize = 3;
@@ -25,19 +28,24 @@ const WRITTEN_AT_ONCE: usize = 1 << 20;
 /// A segment: the number of its partition, and its base offset.
 type SegmentKey = (u64, i64);
 
-/// What a commit brings to segments; the commit itself waits for its place in the journal.
+/// What a commit brings to segments; the commit itself waits for the writer.
 struct Cargo {
     commit: u64,
+    /// All that it has: the small ones among them go to the journal.
     appends: Vec<PendingAppend>,
 }
 
 impl Cargo {
+    fn large(&self) -> impl Iterator<Item = &PendingAppend> {
+        self.appends.iter().filter(|a| a.is_large())
+    }
+
     fn bytes(&self) -> usize {
-        self.appends.iter().map(|a| a.bytes.len()).sum()
+        self.large().map(|a| a.bytes.len()).sum()
     }
 
     fn segments(&self) -> BTreeSet<SegmentKey> {
-        let keys = self.appends.iter();
+        let keys = self.large();
         keys.map(|a| (a.partition.uid(), a.place.segment)).collect()
     }
 }
@@ -48,6 +56,15 @@ struct Written {
     file: Arc<dyn File>,
     /// What was written: in the order in which it was sent.
     commits: Vec<u64>,
+}
+
+/// A commit that is in its segments.
+struct Landing {
+    appends: Vec<PendingAppend>,
+    /// How many of the segments are not synced.
+    unsynced: usize,
+    /// The device has its record in the journal.
+    is_journaled: bool,
 }
 
 /// What is to be done next by who waits for the device.
@@ -68,8 +85,8 @@ struct State {
     syncing: Vec<SegmentKey>,
     /// Tasks that were taken, and are not done.
     tasks: usize,
-    /// How many segments a commit waits for.
-    missing: HashMap<u64, usize>,
+    /// By commit.
+    landing: HashMap<u64, Landing>,
     stop: bool,
 }
 
@@ -99,10 +116,16 @@ impl State {
         &mut self,
         commit: u64,
         segments: BTreeSet<SegmentKey>,
+        appends: Vec<PendingAppend>,
         file_of: impl Fn(&SegmentKey) -> Arc<dyn File>,
     ) -> usize {
         let before = self.to_sync.len();
-        self.missing.insert(commit, segments.len());
+        let landing = Landing {
+            appends,
+            unsynced: segments.len(),
+            is_journaled: false,
+        };
+        self.landing.insert(commit, landing);
         for key in segments {
             match self.to_sync.iter_mut().find(|w| w.key == key) {
                 Some(written) => written.commits.push(commit),
@@ -136,16 +159,18 @@ impl State {
     }
 
     /// A segment is synced. Returns the commits that wait for no other, in order.
-    fn settle(&mut self, commits: Vec<u64>) -> Vec<u64> {
-        let missing = &mut self.missing;
-        let waits_no_more = |commit: &u64| {
-            let Some(segments) = missing.get_mut(commit) else {
-                return false;
+    fn settle(&mut self, commits: Vec<u64>) -> Vec<(u64, Landing)> {
+        let mut landed = Vec::new();
+        for commit in commits {
+            let Entry::Occupied(mut landing) = self.landing.entry(commit) else {
+                continue;
             };
-            *segments -= 1;
-            *segments == 0 && missing.remove(commit).is_some()
-        };
-        commits.into_iter().filter(waits_no_more).collect()
+            landing.get_mut().unsynced -= 1;
+            if landing.get().unsynced == 0 {
+                landed.push(landing.remove_entry());
+            }
+        }
+        landed
     }
 }
 
@@ -164,10 +189,9 @@ pub(crate) struct LargeAppends {
 impl LargeAppends {
     /// Sends the large appends of `job` on their way. [`crate::queue::Queue::arrived`] tells of their end.
     pub fn send(&self, job: &Job) {
-        let large = job.appends().filter(|a| a.is_large());
         let cargo = Cargo {
             commit: job.seq,
-            appends: large.cloned().collect(),
+            appends: job.appends().cloned().collect(),
         };
         self.state.lock().to_write.push_back(cargo);
         self.write.notify_one();
@@ -179,12 +203,19 @@ impl LargeAppends {
         loop {
             state.to_write.clear();
             state.to_sync.clear();
-            state.missing.clear();
+            state.landing.clear();
             state.failed = None;
             if state.is_resting() {
                 return;
             }
             self.rests.wait(&mut state);
+        }
+    }
+
+    /// The device has the record of this commit in the journal. Who ends the last of its syncs tells those who wait for it, if that is to come.
+    pub fn journaled(&self, commit: u64) {
+        if let Some(landing) = self.state.lock().landing.get_mut(&commit) {
+            landing.is_journaled = true;
         }
     }
 
@@ -243,6 +274,22 @@ impl Inner {
         true
     }
 
+    /// Gives up what is not written, and sees to it that what is has been synced: the journal may name it. Nothing may be sent meanwhile.
+    pub(crate) fn finish_large(&self) {
+        let large = &self.core.large;
+        let mut state = large.state.lock();
+        loop {
+            state.to_write.clear();
+            if let Some(task) = state.take_task() {
+                state = self.sync_large(state, task);
+            } else if state.is_resting() {
+                return;
+            } else {
+                large.rests.wait(&mut state);
+            }
+        }
+    }
+
     /// Syncs the segment that was written first. Returns whether any was.
     pub(crate) fn step_large_syncs(&self) -> bool {
         let mut state = self.core.large.state.lock();
@@ -258,14 +305,21 @@ impl Inner {
         let cargo = state.take_cargo();
         state.is_writing = true;
         let written = MutexGuard::unlocked(&mut state, || {
-            write(&self.core, cargo.iter().flat_map(|c| &c.appends))
+            let written = write(&self.core, cargo.iter().flat_map(|c| &c.appends));
+            // Before any of it can be synced, which is told after this.
+            if written.is_ok() {
+                let commits = cargo.iter().map(|c| c.commit).collect();
+                self.core.queue.arrived(Arrived::Written(commits));
+            }
+            written
         });
         state.is_writing = false;
         let tasks = match written {
             Ok(files) => {
-                let added = cargo.iter().map(|cargo| {
-                    let file_of = |key: &SegmentKey| files[key].1.clone();
-                    state.add_written(cargo.commit, cargo.segments(), file_of)
+                let file_of = |key: &SegmentKey| files[key].1.clone();
+                let added = cargo.into_iter().map(|cargo| {
+                    let segments = cargo.segments();
+                    state.add_written(cargo.commit, segments, cargo.appends, file_of)
                 });
                 added.sum()
             }
@@ -290,20 +344,37 @@ impl Inner {
         match task {
             Task::Sync(written) => {
                 let synced = MutexGuard::unlocked(&mut state, || sync_file(&*written.file));
-                let commits = state.settle(written.commits);
-                if !commits.is_empty() || synced.is_err() {
-                    MutexGuard::unlocked(&mut state, || queue.arrived(commits, synced));
+                let landed = state.settle(written.commits);
+                if !landed.is_empty() || synced.is_err() {
+                    MutexGuard::unlocked(&mut state, || self.tell_landed(landed, synced));
                 }
                 state.syncing.retain(|key| *key != written.key);
             }
             Task::Tell(error) => {
-                MutexGuard::unlocked(&mut state, || queue.arrived(Vec::new(), Err(error)));
+                MutexGuard::unlocked(&mut state, || queue.arrived(Arrived::Failed(error)));
             }
         }
         // Only now: who waits for the rest of all must find what they told.
         state.tasks -= 1;
         self.core.large.rests.notify_all();
         state
+    }
+}
+
+impl Inner {
+    fn tell_landed(&self, landed: Vec<(u64, Landing)>, synced: Result<(), GroupError>) {
+        let queue = &self.core.queue;
+        if let Err(e) = synced {
+            queue.arrived(Arrived::Failed(e));
+            return;
+        }
+        // The writer may be waiting for the device with other commits. It hears of these as well, for what it does with commits that are kept.
+        for (commit, landing) in landed.iter().filter(|(_, landing)| landing.is_journaled) {
+            show(landing.appends.iter());
+            queue.progress.complete(Stage::Durable, *commit, *commit);
+        }
+        let commits = landed.into_iter().map(|(commit, _)| commit).collect();
+        queue.arrived(Arrived::Synced(commits));
     }
 }
 
@@ -400,7 +471,7 @@ mod tests {
         let mut count = 0;
         for (commit, partitions) in commits {
             let segments: BTreeSet<SegmentKey> = partitions.iter().map(|p| (*p, 0)).collect();
-            count += state.add_written(*commit, segments, |_| file.clone());
+            count += state.add_written(*commit, segments, Vec::new(), |_| file.clone());
         }
         count
     }
@@ -416,7 +487,8 @@ mod tests {
     fn settle(state: &mut State, (partition, commits): (u64, Vec<u64>)) -> Vec<u64> {
         state.syncing.retain(|key| key.0 != partition);
         state.tasks -= 1;
-        state.settle(commits)
+        let landed = state.settle(commits).into_iter();
+        landed.map(|(commit, _)| commit).collect()
     }
 
     #[test]
@@ -430,7 +502,7 @@ mod tests {
         assert_eq!(settle(&mut state, second), [6]);
         assert_eq!(settle(&mut state, third), [8]);
         assert_eq!(settle(&mut state, first), [5]);
-        assert!(state.missing.is_empty() && state.is_resting());
+        assert!(state.landing.is_empty() && state.is_resting());
     }
 
     #[test]
@@ -494,8 +566,8 @@ mod tests {
         append(&store, LARGE, 0, vec![1; 70_000]).unwrap();
         // What the writer finds together: a write had no room, and a sync that came after it failed.
         let queue = &store.inner().core.queue;
-        queue.arrived(Vec::new(), Err(GroupError::DiskFull));
-        queue.arrived(Vec::new(), Err(GroupError::Failed("a sync".to_owned())));
+        queue.arrived(Arrived::Failed(GroupError::DiskFull));
+        queue.arrived(Arrived::Failed(GroupError::Failed("a sync".to_owned())));
         store.inner().step_journal();
         let trouble = store.write_trouble();
         assert!(

@@ -42,6 +42,8 @@ pub mod stepped;
 pub mod store;
 pub mod topic;
 mod topics;
+#[cfg(test)]
+mod unsettled;
 mod watchers;
 mod writer;
 

@@ -3,28 +3,28 @@
 //!
 //! Of two commits the earlier one comes first if both append to one partition, or if it changes a tree, or if the later one
 //! changes the catalogue. So each partition and each tree is, at any moment, as it was after one of its commits.
+//!
+//! The device takes the bytes of a large append and its record in the journal side by side, and one of them may be there without the
+//! other after a power cut: the commit is *unsettled* until both are. A record without its bytes is left out then
+//! (`recovery`), so what must follow the commit comes into the journal only when it is settled.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use crate::partition::PendingAppend;
-use crate::queue::{Job, QueuedOp};
+use crate::queue::{Job, Large, QueuedOp};
 
-/// Commits that are not in the journal yet, in the order in which they were made.
+/// Commits that are not kept yet, in the order in which they were made.
 #[derive(Default)]
 pub(crate) struct Waiting {
-    jobs: VecDeque<Entry>,
-    /// How many are on their way to their segments.
-    in_segments: usize,
-}
-
-struct Entry {
-    job: Job,
-    in_segments: bool,
+    /// Those that are not in the journal.
+    jobs: VecDeque<Job>,
+    /// Those that are, by their record's number.
+    unsettled: BTreeMap<u64, Job>,
 }
 
 impl Job {
     /// Its appends.
-    pub fn appends(&self) -> impl Iterator<Item = &PendingAppend> {
+    pub fn appends(&self) -> impl Iterator<Item = &PendingAppend> + Clone {
         self.ops.iter().filter_map(|op| match op {
             QueuedOp::Append(append) => Some(append),
             QueuedOp::Meta(_) => None,
@@ -43,6 +43,11 @@ impl Job {
         })
     }
 
+    /// Whether it is kept once it is in the journal.
+    pub fn is_settled(&self) -> bool {
+        self.large != Large::Written
+    }
+
     /// Whether its bytes may go to their segments before it has a place in the journal.
     pub fn may_be_overtaken(&self) -> bool {
         !self.changes_trees() && self.appends().any(PendingAppend::is_large)
@@ -52,67 +57,81 @@ impl Job {
 impl Waiting {
     /// Adds a commit made after all that are there.
     pub fn add(&mut self, job: Job) {
-        let in_segments = job.is_sent;
-        self.in_segments += usize::from(in_segments);
-        self.jobs.push_back(Entry { job, in_segments });
+        self.jobs.push_back(job);
     }
 
-    /// The bytes of these commits, in order, are in their segments.
-    pub fn arrived(&mut self, commits: &[u64]) {
-        let mut commits = commits.iter().peekable();
-        for entry in &mut self.jobs {
-            if commits.next_if_eq(&&entry.job.seq).is_some() && entry.in_segments {
-                entry.in_segments = false;
-                self.in_segments -= 1;
-            }
+    /// The large appends of these commits, in order, have come to `step`. Returns those that are settled by it, in order.
+    pub fn arrived(&mut self, commits: &[u64], step: Large) -> Vec<Job> {
+        let is_one = |job: &Job| commits.binary_search(&job.seq).is_ok();
+        for job in self.jobs.iter_mut().filter(|job| is_one(job)) {
+            job.large = step;
         }
+        let settled = self.unsettled.extract_if(.., |_, job| is_one(job));
+        let mut settled: Vec<Job> = settled.map(|(_, job)| job).collect();
+        settled.sort_by_key(|job| job.seq);
+        settled
     }
 
     /// Takes out what the journal may have now.
     pub fn take_ready(&mut self) -> Vec<Job> {
-        if self.in_segments == 0 {
-            return self.take_all();
-        }
         let mut ready = Vec::new();
         let mut kept = VecDeque::new();
-        // What is kept appends to these, and whether it changes a tree.
-        let mut partitions = HashSet::new();
+        // What is kept appends to these, and whether it changes a tree; what is unsettled does so, too, and never changes one.
+        let appended = self.unsettled.values().flat_map(Job::appends);
+        let mut partitions: HashSet<u64> = appended.map(|a| a.partition.uid()).collect();
+        let mut any_unsettled = !self.unsettled.is_empty();
         let mut trees = false;
-        for entry in self.jobs.drain(..) {
-            let job = &entry.job;
-            let waits = entry.in_segments
+        for job in self.jobs.drain(..) {
+            let is_behind = |a: &PendingAppend| partitions.contains(&a.partition.uid());
+            let waits = job.large == Large::Sent
                 || trees
-                || job
-                    .appends()
-                    .any(|a| partitions.contains(&a.partition.uid()))
-                || !kept.is_empty() && job.changes_catalogue();
-            if !waits {
-                ready.push(entry.job);
-                continue;
+                || job.appends().any(is_behind)
+                || (any_unsettled || !kept.is_empty()) && job.changes_catalogue();
+            let will_be_unsettled = !waits && !job.is_settled();
+            if waits || will_be_unsettled {
+                partitions.extend(job.appends().map(|a| a.partition.uid()));
             }
-            partitions.extend(job.appends().map(|a| a.partition.uid()));
-            trees |= job.changes_trees();
-            kept.push_back(entry);
+            any_unsettled |= will_be_unsettled;
+            if waits {
+                trees |= job.changes_trees();
+                kept.push_back(job);
+            } else {
+                ready.push(job);
+            }
         }
         self.jobs = kept;
         ready
     }
 
-    /// Takes out everything.
+    /// The journal has this commit as the record of this number, and the device not all of its bytes.
+    pub fn add_unsettled(&mut self, record: u64, job: Job) {
+        self.unsettled.insert(record, job);
+    }
+
+    /// The first record of the journal that is unsettled.
+    pub fn first_unsettled(&self) -> Option<u64> {
+        self.unsettled.keys().next().copied()
+    }
+
+    /// Takes out everything that is not in the journal.
     pub fn take_all(&mut self) -> Vec<Job> {
-        self.in_segments = 0;
-        self.jobs.drain(..).map(|entry| entry.job).collect()
+        self.jobs.drain(..).collect()
+    }
+
+    /// Takes out what is unsettled.
+    pub fn take_unsettled(&mut self) -> Vec<Job> {
+        std::mem::take(&mut self.unsettled).into_values().collect()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
+        self.jobs.is_empty() && self.unsettled.is_empty()
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::path::Path;
     use std::sync::Arc;
 
@@ -174,6 +193,13 @@ mod tests {
         })
     }
 
+    fn copy(op: &QueuedOp) -> QueuedOp {
+        match op {
+            QueuedOp::Append(append) => QueuedOp::Append(append.clone()),
+            QueuedOp::Meta(op) => QueuedOp::Meta(op.clone()),
+        }
+    }
+
     /// Whether `later` must not be in the journal before `earlier`.
     fn must_follow(earlier: &Job, later: &Job) -> bool {
         let same = |a: &PendingAppend| {
@@ -184,16 +210,30 @@ mod tests {
         earlier.appends().any(same) || earlier.changes_trees() || later.changes_catalogue()
     }
 
+    fn job(seq: u64, ops: Vec<QueuedOp>) -> Job {
+        let mut job = Job {
+            seq,
+            ops,
+            large: Large::None,
+        };
+        if job.may_be_overtaken() {
+            job.large = Large::Sent;
+        }
+        job
+    }
+
     #[test]
     fn what_depends_on_another_comes_after_it_and_everything_comes() {
         let partitions = partitions();
-        let (mut overtaken, mut held) = (0, 0);
+        let (mut overtaken, mut held, mut unsettled) = (0, 0, 0);
         for seed in 0..300 {
             let mut rng = StdRng::seed_from_u64(seed);
             let mut waiting = Waiting::default();
-            let mut sent = Vec::new();
+            let (mut sent, mut written) = (Vec::new(), Vec::new());
             let mut made = 0;
             let mut journal: Vec<Job> = Vec::new();
+            // Commits that the journal has, in its order, and which of them are settled.
+            let (mut records, mut settled) = (Vec::<Job>::new(), BTreeSet::new());
             while made < 60 || !waiting.is_empty() {
                 if made < 60 && rng.random_bool(0.6) {
                     made += 1;
@@ -206,55 +246,104 @@ mod tests {
                     if ops.is_empty() || rng.random_bool(0.1) {
                         ops.push(change(if rng.random_bool(0.1) { 101 } else { 2 }));
                     }
-                    let mut job = Job {
-                        seq: made,
-                        ops,
-                        is_sent: false,
-                    };
-                    job.is_sent = job.may_be_overtaken();
-                    if job.is_sent {
+                    let job = job(made, ops);
+                    if job.large == Large::Sent {
                         sent.push(job.seq);
                     }
                     waiting.add(job);
-                } else {
-                    // Segments are synced beside one another, so any may come first.
-                    let some = sent.extract_if(.., |_| rng.random_bool(0.5));
-                    waiting.arrived(&some.collect::<Vec<_>>());
-                    journal.extend(waiting.take_ready());
-                    held += usize::from(!waiting.is_empty());
+                    continue;
                 }
+                // Segments are synced beside one another, so any may come first.
+                let synced = written.extract_if(.., |_| rng.random_bool(0.5));
+                let synced: Vec<u64> = synced.collect();
+                for job in waiting.arrived(&synced, Large::Synced) {
+                    settled.insert(job.seq);
+                    journal.push(job);
+                }
+                let some = sent.extract_if(.., |_| rng.random_bool(0.5));
+                let some: Vec<u64> = some.collect();
+                assert!(waiting.arrived(&some, Large::Written).is_empty());
+                written.extend(some);
+                written.sort_unstable();
+                for job in waiting.take_ready() {
+                    for earlier in &records {
+                        let is_kept = settled.contains(&earlier.seq);
+                        assert!(is_kept || !must_follow(earlier, &job), "seed {seed}");
+                    }
+                    let copy = Job {
+                        ops: job.ops.iter().map(copy).collect(),
+                        ..job
+                    };
+                    records.push(copy);
+                    if job.is_settled() {
+                        settled.insert(job.seq);
+                        journal.push(job);
+                    } else {
+                        unsettled += 1;
+                        waiting.add_unsettled(records.len() as u64, job);
+                    }
+                }
+                let first = records.iter().position(|job| !settled.contains(&job.seq));
+                assert_eq!(waiting.first_unsettled(), first.map(|i| i as u64 + 1));
+                held += usize::from(!waiting.is_empty());
             }
-            assert_eq!(journal.len(), 60, "seed {seed}");
-            for (i, later) in journal.iter().enumerate() {
-                for earlier in &journal[i + 1..] {
-                    let (a, b) = (earlier.seq, later.seq);
-                    if a < b {
-                        overtaken += 1;
-                        assert!(!must_follow(earlier, later), "seed {seed}: {b} before {a}");
-                        assert!(earlier.may_be_overtaken() || !earlier.changes_trees());
+            for order in [&records, &journal] {
+                assert_eq!(order.len(), 60, "seed {seed}");
+                for (i, later) in order.iter().enumerate() {
+                    for earlier in &order[i + 1..] {
+                        let (a, b) = (earlier.seq, later.seq);
+                        if a < b {
+                            overtaken += 1;
+                            assert!(!must_follow(earlier, later), "seed {seed}: {b} before {a}");
+                            assert!(earlier.may_be_overtaken() || !earlier.changes_trees());
+                        }
                     }
                 }
             }
         }
-        assert!(overtaken > 1000 && held > 1000, "{overtaken}, {held}");
+        let counts = [overtaken, held, unsettled];
+        assert!(counts.into_iter().all(|n| n > 1000), "{counts:?}");
+    }
+
+    #[test]
+    fn what_follows_a_large_append_waits_until_it_is_settled() {
+        let partitions = partitions();
+        let mut waiting = Waiting::default();
+        waiting.add(job(1, vec![append(&partitions[0], true)]));
+        waiting.add(job(2, vec![append(&partitions[0], true)]));
+        waiting.add(job(3, vec![append(&partitions[1], true)]));
+        waiting.add(job(4, vec![change(101)]));
+        assert!(waiting.take_ready().is_empty());
+        waiting.arrived(&[1, 2, 3], Large::Written);
+        let ready = waiting.take_ready();
+        assert_eq!(ready.iter().map(|job| job.seq).collect::<Vec<_>>(), [1, 3]);
+        for (record, job) in (7..).zip(ready) {
+            waiting.add_unsettled(record, job);
+        }
+        assert_eq!(waiting.first_unsettled(), Some(7));
+        assert!(waiting.take_ready().is_empty());
+        let settled = waiting.arrived(&[1, 2], Large::Synced);
+        assert_eq!(settled.iter().map(|job| job.seq).collect::<Vec<_>>(), [1]);
+        assert_eq!(waiting.first_unsettled(), Some(8));
+        let ready = waiting.take_ready();
+        assert!(ready.iter().map(|job| job.seq).eq([2]) && ready[0].is_settled());
+        assert_eq!(waiting.arrived(&[3], Large::Synced).len(), 1);
+        assert_eq!(waiting.take_ready().len(), 1);
+        assert!(waiting.is_empty());
     }
 
     #[test]
     fn a_small_append_goes_by_a_large_one_at_once() {
         let partitions = partitions();
         let mut waiting = Waiting::default();
-        let job = |seq, op, is_sent| Job {
-            seq,
-            ops: vec![op],
-            is_sent,
-        };
-        waiting.add(job(1, append(&partitions[0], true), true));
-        waiting.add(job(2, append(&partitions[1], false), false));
-        waiting.add(job(3, append(&partitions[0], false), false));
-        waiting.add(job(4, change(2), false));
+        waiting.add(job(1, vec![append(&partitions[0], true)]));
+        waiting.add(job(2, vec![append(&partitions[1], false)]));
+        waiting.add(job(3, vec![append(&partitions[0], false)]));
+        waiting.add(job(4, vec![change(2)]));
         let seqs = |jobs: Vec<Job>| jobs.iter().map(|job| job.seq).collect::<Vec<_>>();
         assert_eq!(seqs(waiting.take_ready()), [2, 4]);
-        waiting.arrived(&[1]);
+        waiting.arrived(&[1], Large::Written);
+        waiting.arrived(&[1], Large::Synced);
         assert_eq!(seqs(waiting.take_ready()), [1, 3]);
         assert!(waiting.is_empty());
     }

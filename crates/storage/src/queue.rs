@@ -20,8 +20,20 @@ pub(crate) enum QueuedOp {
 pub(crate) struct Job {
     pub seq: u64,
     pub ops: Vec<QueuedOp>,
-    /// Its large appends are on their way to their segments, and [`Queue::arrived`] tells of their end.
-    pub is_sent: bool,
+    pub large: Large,
+}
+
+/// Where the large appends of a commit are. [`Queue::arrived`] tells of each step on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Large {
+    /// There are none, or the writer itself brings them to their segments.
+    None,
+    /// On their way to their segments.
+    Sent,
+    /// In their segments, and on their way to the device: the journal may have the commit meanwhile.
+    Written,
+    /// On the device.
+    Synced,
 }
 
 /// Whether commits are taken.
@@ -54,11 +66,15 @@ impl From<&GroupError> for Mode {
     }
 }
 
-/// Large appends that came to their segments, or did not.
-pub(crate) struct Arrived {
-    /// Of these commits, in their order.
-    pub commits: Vec<u64>,
-    pub written: Result<(), GroupError>,
+/// A step on the way of large appends.
+#[derive(Debug)]
+pub(crate) enum Arrived {
+    /// Those of these commits, in their order, are in their segments.
+    Written(Vec<u64>),
+    /// And on the device. Told after the above.
+    Synced(Vec<u64>),
+    /// Some are not, and will not be.
+    Failed(GroupError),
 }
 
 /// What the writer finds.
@@ -142,11 +158,14 @@ impl Queue {
         let mut job = Job {
             seq,
             ops,
-            is_sent: false,
+            large: Large::None,
         };
-        job.is_sent = send(&job);
+        let is_sent = send(&job);
+        if is_sent {
+            job.large = Large::Sent;
+        }
         // What is sent is nothing to the writer before it arrives.
-        let wake = !job.is_sent && std::mem::take(&mut state.writer_waits);
+        let wake = !is_sent && std::mem::take(&mut state.writer_waits);
         state.jobs.push(job);
         drop(state);
         if wake {
@@ -168,10 +187,10 @@ impl Queue {
         self.state.lock().next_seq - 1
     }
 
-    /// The bytes of these commits came to their segments, or did not.
-    pub fn arrived(&self, commits: Vec<u64>, written: Result<(), GroupError>) {
+    /// Tells of a step on the way of large appends.
+    pub fn arrived(&self, step: Arrived) {
         let mut state = self.state.lock();
-        state.large.push(Arrived { commits, written });
+        state.large.push(step);
         let wake = std::mem::take(&mut state.writer_waits);
         drop(state);
         if wake {
@@ -179,10 +198,9 @@ impl Queue {
         }
     }
 
-    /// What came to segments is of no use any more. Returns why some of it did not.
-    pub fn forget_arrived(&self) -> Option<GroupError> {
-        let forgotten = std::mem::take(&mut self.state.lock().large);
-        GroupError::worst(forgotten.into_iter().filter_map(|a| a.written.err()))
+    /// What large appends have come to since the writer looked.
+    pub fn take_arrived(&self) -> Vec<Arrived> {
+        std::mem::take(&mut self.state.lock().large)
     }
 
     /// Everything that waits, without blocking.

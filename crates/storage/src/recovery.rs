@@ -1,10 +1,11 @@
-//! Opening a data directory: the catalogue, then the journal since the last checkpoint, idempotently. Reads no segment
-//! (but what a store without syncs appended since then), so that a start does not grow with the data.
+//! Opening a data directory: the catalogue, then the journal since the last checkpoint, idempotently. Of segments it reads what may not have
+//! been synced (the last large appends, or all since then in a store without syncs), so that a start does not grow with the data.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -15,7 +16,7 @@ use crate::core::{Core, UnderWay};
 use crate::datadir;
 use crate::error::OpenError;
 use crate::fs::Fs;
-use crate::journal::format::{Body, JournalOp, Place};
+use crate::journal::format::{Body, JournalOp, Place, WhenSynced};
 use crate::journal::{self, Journal, JournalDamage, ReplayError};
 use crate::meta::{self, MetaStore, Overlay};
 use crate::partition::Partition;
@@ -127,7 +128,7 @@ pub(crate) fn open(
             looked
         } else {
             journal::replay(&*fs, &journal_dir, position, limit, |seq, ops| {
-                inner.replay(seq, ops, &plan)
+                inner.replay(seq, ops, &plan, looked.first_unsettled)
             })
             .map_err(replay_error)?
         };
@@ -265,27 +266,61 @@ impl Inner {
         Ok(())
     }
 
-    /// Does a commit of the journal again. `false`: its bytes were never synced and are not there, so it ends the journal.
-    fn replay(&self, seq: u64, mut ops: Vec<JournalOp>, plan: &ReplayPlan) -> io::Result<bool> {
+    /// Does a commit of the journal again. `false`: its bytes were never synced and are not there, so it ends the journal. What records before
+    /// `first_unsettled` name in segments was synced.
+    fn replay(
+        &self,
+        seq: u64,
+        mut ops: Vec<JournalOp>,
+        plan: &ReplayPlan,
+        first_unsettled: u64,
+    ) -> io::Result<bool> {
         ops.retain(
             |op| !matches!(op, JournalOp::Append(place, _) if plan.is_deleted(&place.topic)),
         );
+        let (mut is_whole, mut is_unsettled) = (true, false);
         for op in &ops {
-            if let JournalOp::Append(
+            let JournalOp::Append(
                 place,
                 Body::Segment {
-                    len,
-                    crc,
-                    synced: false,
-                    ..
+                    synced, headers, ..
                 },
             ) = op
-                && !plan.goes(place)
-                && let Some(partition) = self.partition_for_replay(place)?
-                && !partition.has_bytes(place, *len, *crc)
-            {
-                return Ok(false);
+            else {
+                continue;
+            };
+            let is_there = match synced {
+                WhenSynced::Before => true,
+                WhenSynced::Meanwhile if seq < first_unsettled => true,
+                WhenSynced::Meanwhile | WhenSynced::Later => plan.goes(place),
+            };
+            if is_there {
+                continue;
             }
+            is_unsettled |= *synced == WhenSynced::Meanwhile;
+            if let Some(partition) = self.partition_for_replay(place)?
+                && !partition.take_bytes(place, headers)?
+            {
+                if *synced == WhenSynced::Later {
+                    return Ok(false);
+                }
+                is_whole = false;
+            }
+        }
+        if is_unsettled {
+            let counter = if is_whole {
+                &self.core.kept_unsettled
+            } else {
+                &self.core.left_out
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        if !is_whole {
+            tracing::warn!(
+                commit = seq,
+                "a large append is not whole in its segment: left out. A crash leaves that of what was not acknowledged"
+            );
+            return Ok(true);
         }
         for op in ops {
             match op {

@@ -13,13 +13,13 @@ use crate::core::Core;
 use crate::error::{GroupError, StoreError};
 use crate::fs::{File, Fs, OpenMode, is_disk_full};
 use crate::journal::Journal;
-use crate::journal::format::{self, Body, JournalOp};
+use crate::journal::format::{self, Body, JournalOp, WhenSynced};
 use crate::large;
 use crate::order::Waiting;
 use crate::partition::files::{SegmentFile, SegmentId};
 use crate::partition::{Partition, PendingAppend};
 use crate::progress::Stage;
-use crate::queue::{Arrivals, Job, Mode, QueuedOp};
+use crate::queue::{Arrivals, Arrived, Job, Large, Mode, QueuedOp};
 use crate::store::Inner;
 
 /// Journal bytes of one group, about: bounds the latency of its first commit.
@@ -52,7 +52,7 @@ pub(crate) struct Writer {
     cached: VecDeque<(Arc<Partition>, usize)>,
     /// Segments with large appends that were not synced, by the partition's number and the segment's base offset.
     unsynced: BTreeMap<(u64, i64), Arc<Partition>>,
-    /// What is not in the journal yet.
+    /// What is not kept yet.
     waiting: Waiting,
     reserved: bool,
 }
@@ -116,14 +116,15 @@ impl Writer {
             .expect("the journal is started before the first commit")
     }
 
-    /// Writes a group; everything up to its last commit is then kept as far as `core` promises.
-    fn write_group(&mut self, core: &Core, jobs: &[Job]) -> Result<(), GroupError> {
+    /// Writes a group. What is settled of it is then kept as far as `core` promises. Returns the number of the record before it.
+    fn write_group(&mut self, core: &Core, jobs: &[Job]) -> Result<u64, GroupError> {
         self.bring_to_segments(core, jobs)?;
         let before = self.journal().last_seq();
         let records: Vec<(u64, Vec<JournalOp>)> = (before + 1..)
             .zip(jobs)
             .map(|(number, job)| {
-                let ops = job.ops.iter().map(|op| journal_op(op, core.synced()));
+                let when = when_synced(core, job);
+                let ops = job.ops.iter().map(|op| journal_op(op, when));
                 (number, ops.collect())
             })
             .collect();
@@ -138,9 +139,10 @@ impl Writer {
         let file_id =
             reserved.map_err(|e| GroupError::before_journal("making a journal file", &e))?;
         self.buffer.clear();
+        let settled = self.waiting.first_unsettled().unwrap_or(before + 1);
         for (number, ops) in &records {
-            let begins_group = core.synced() && self.buffer.is_empty();
-            format::encode_record(&mut self.buffer, file_id, *number, ops, begins_group);
+            let mark = (core.synced() && self.buffer.is_empty()).then_some(settled);
+            format::encode_record(&mut self.buffer, file_id, *number, ops, mark);
         }
         let journal = self
             .journal
@@ -164,12 +166,12 @@ impl Writer {
                 .sync()
                 .map_err(|e| GroupError::Failed(format!("syncing the journal: {e}")))?;
         }
-        Ok(())
+        Ok(before)
     }
 
     /// Large appends that are not in their segments yet: of commits that also change trees, and of stores that sync later.
     fn bring_to_segments(&mut self, core: &Core, jobs: &[Job]) -> Result<(), GroupError> {
-        let missing = jobs.iter().filter(|job| !job.is_sent);
+        let missing = jobs.iter().filter(|job| job.large == Large::None);
         let missing = missing.flat_map(Job::appends);
         let written = large::write(core, missing.filter(|a| a.is_large()))?;
         if core.synced() {
@@ -198,20 +200,25 @@ impl Writer {
     }
 }
 
-fn journal_op(op: &QueuedOp, synced: bool) -> JournalOp {
+/// When the device has the large appends of a commit that comes into the journal.
+fn when_synced(core: &Core, job: &Job) -> WhenSynced {
+    if !core.synced() {
+        WhenSynced::Later
+    } else if job.is_settled() {
+        WhenSynced::Before
+    } else {
+        WhenSynced::Meanwhile
+    }
+}
+
+fn journal_op(op: &QueuedOp, when: WhenSynced) -> JournalOp {
     match op {
         QueuedOp::Meta(op) => op.clone(),
         QueuedOp::Append(append) => {
             let body = if append.is_large() {
                 Body::Segment {
                     len: append.bytes.len() as u32,
-                    // What was synced before the journal names it is there; a second pass over the bytes would tell nothing.
-                    crc: if synced {
-                        0
-                    } else {
-                        crc32c::crc32c(&append.bytes)
-                    },
-                    synced,
+                    synced: when,
                     headers: headers_of(append),
                 }
             } else {
@@ -234,7 +241,22 @@ fn headers_of(append: &PendingAppend) -> Bytes {
     Bytes::from(headers)
 }
 
-fn appends(jobs: &[Job]) -> impl Iterator<Item = &PendingAppend> {
+/// Lets consumers see what is kept, all of a commit before anybody is woken.
+pub(crate) fn show<'a>(appends: impl Iterator<Item = &'a PendingAppend> + Clone) {
+    for append in appends.clone() {
+        let end = append.place.next_offset;
+        append.partition.advance_high_watermark(end);
+    }
+    let mut woken: Option<u64> = None;
+    for append in appends {
+        if woken != Some(append.partition.uid()) {
+            append.partition.wake_watchers();
+            woken = Some(append.partition.uid());
+        }
+    }
+}
+
+fn appends(jobs: &[Job]) -> impl Iterator<Item = &PendingAppend> + Clone {
     jobs.iter().flat_map(Job::appends)
 }
 
@@ -310,23 +332,16 @@ impl Inner {
         if self.core.queue.is_disk_full() {
             self.look_for_room(&mut writer);
         }
-        let any_sent = arrivals.jobs.iter().any(|job| job.is_sent);
+        let any_sent = arrivals.jobs.iter().any(|job| job.large != Large::None);
         let mut ready = if writer.waiting.is_empty() && !any_sent {
             std::mem::take(&mut arrivals.jobs)
         } else {
             for job in arrivals.jobs.drain(..) {
                 writer.waiting.add(job);
             }
-            let mut errors = Vec::new();
-            for arrived in arrivals.large {
-                match arrived.written {
-                    Ok(()) => writer.waiting.arrived(&arrived.commits),
-                    Err(e) => errors.push(e),
-                }
-            }
-            if let Some(cause) = GroupError::worst(errors) {
+            if let Some(cause) = self.settle(&mut writer, arrivals.large) {
                 let failed = writer.waiting.take_all();
-                self.fail(cause, failed);
+                self.fail(&mut writer, cause, failed);
                 return (arrivals.jobs, false);
             }
             writer.waiting.take_ready()
@@ -336,12 +351,24 @@ impl Inner {
             let len = group_len(&ready[done..]);
             let group = &ready[done..done + len];
             match writer.write_group(&self.core, group) {
-                Ok(()) => self.publish(&mut writer, group),
+                Ok(before) => {
+                    for run in group.chunk_by(|a, b| a.is_settled() == b.is_settled()) {
+                        if run[0].is_settled() {
+                            self.publish(&mut writer, run);
+                        }
+                    }
+                    let records = (before + 1..).zip(&mut ready[done..done + len]);
+                    for (record, job) in records.filter(|(_, job)| !job.is_settled()) {
+                        self.core.large.journaled(job.seq);
+                        let ops = std::mem::take(&mut job.ops);
+                        writer.waiting.add_unsettled(record, Job { ops, ..*job });
+                    }
+                }
                 Err(e) => {
                     let mut failed = ready.split_off(done);
                     failed.extend(writer.waiting.take_all());
                     failed.sort_by_key(|job| job.seq);
-                    self.fail(e, failed);
+                    self.fail(&mut writer, e, failed);
                     break;
                 }
             }
@@ -349,6 +376,27 @@ impl Inner {
         }
         ready.clear();
         (ready, !writer.waiting.is_empty())
+    }
+
+    /// Takes note of what large appends have come to, and publishes what is kept by it. Returns why some are not, and will not be.
+    fn settle(&self, writer: &mut Writer, arrived: Vec<Arrived>) -> Option<GroupError> {
+        let mut errors = Vec::new();
+        let mut settled = Vec::new();
+        for step in arrived {
+            match step {
+                Arrived::Written(commits) => {
+                    settled.extend(writer.waiting.arrived(&commits, Large::Written));
+                }
+                Arrived::Synced(commits) => {
+                    settled.extend(writer.waiting.arrived(&commits, Large::Synced));
+                }
+                Arrived::Failed(e) => errors.push(e),
+            }
+        }
+        if !settled.is_empty() {
+            self.publish(writer, &settled);
+        }
+        GroupError::worst(errors)
     }
 
     /// Makes the reserve of a store that has just been opened. Its first commits need not wait for that, so the lock of the writer is
@@ -392,22 +440,12 @@ impl Inner {
     }
 
     fn publish(&self, writer: &mut Writer, group: &[Job]) {
-        for append in appends(group) {
-            append
-                .partition
-                .advance_high_watermark(append.place.next_offset);
-            writer
-                .cached
-                .push_back((append.partition.clone(), append.count));
+        show(appends(group));
+        let batches = appends(group).map(|a| (a.partition.clone(), a.count));
+        writer.cached.extend(batches);
+        if !self.core.synced() {
+            complete(&self.core, Stage::Written, group);
         }
-        let mut woken: Option<u64> = None;
-        for append in appends(group) {
-            if woken != Some(append.partition.uid()) {
-                append.partition.wake_watchers();
-                woken = Some(append.partition.uid());
-            }
-        }
-        complete(&self.core, Stage::Written, group);
         complete(&self.core, Stage::Durable, group);
         writer.evict(&self.core);
         let since = self.core.since_checkpoint.load(Ordering::Relaxed);
@@ -424,17 +462,21 @@ impl Inner {
         });
     }
 
-    /// Takes back `jobs`, which are all that is under way, with what waits for the writer, and stops taking commits for as long as the cause
-    /// lasts.
-    fn fail(&self, mut cause: GroupError, mut jobs: Vec<Job>) {
+    /// Takes back `jobs`, which are all that is not in the journal, with what waits for the writer, and stops taking commits for as long as
+    /// the cause lasts. What is unsettled is kept if it can be.
+    fn fail(&self, writer: &mut Writer, mut cause: GroupError, mut jobs: Vec<Job>) {
         jobs.extend(self.core.queue.set_mode(Mode::from(&cause)));
         // Nobody writes to a segment when its end is taken back.
-        self.core.large.give_up();
+        self.finish_large();
         // The pages of a sync that failed meanwhile may be of commits that were kept long ago: no later sync would tell.
-        if let Some(failed @ GroupError::Failed(_)) = self.core.queue.forget_arrived() {
+        let arrived = self.core.queue.take_arrived();
+        if let Some(failed @ GroupError::Failed(_)) = self.settle(writer, arrived) {
             jobs.extend(self.core.queue.set_mode(Mode::from(&failed)));
             cause = failed;
         }
+        // What is left of it after that waits for a sync that failed.
+        jobs.extend(writer.waiting.take_unsettled());
+        jobs.sort_by_key(|job| job.seq);
         let error = StoreError::from(cause);
         tracing::error!(commits = jobs.len(), %error, "commits are not kept");
         let outcome_unknown = matches!(error, StoreError::Failed(_));

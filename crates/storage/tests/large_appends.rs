@@ -182,6 +182,32 @@ async fn large_appends_to_other_partitions_do_not_wait_for_the_disk_to_take_one(
 }
 
 #[tokio::test]
+async fn the_journal_is_synced_while_the_device_takes_a_large_append() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fs, store, topic) = opened(dir.path()).await;
+    let partition = store.partition(&topic.id, 0).unwrap();
+    let held = fs.hold_segments();
+    let syncs = store.stats().journal_syncs;
+    let (bytes, headers) = batch(&[&[8; 100_000]], 1000);
+    let commit = partition.append(bytes, &headers, NOW).unwrap().commit;
+    let is_synced = || fs.waiting() == 1 && store.stats().journal_syncs > syncs;
+    until(&is_synced, "neither waits for the other").await;
+    let kept = tokio::spawn(store.durable(commit));
+    // A commit after it is kept, which comes to its end in the journal after the first has done so.
+    let change = store.commit(vec![put("k")]).unwrap();
+    let second = tokio::time::timeout(PATIENCE, store.durable(change)).await;
+    second.expect("it waits for nobody").unwrap();
+    assert!(!kept.is_finished());
+    assert_eq!(partition.high_watermark(), 1);
+
+    drop(held);
+    let kept = tokio::time::timeout(PATIENCE, kept).await;
+    kept.expect("nothing holds it").unwrap().unwrap();
+    assert_eq!(partition.high_watermark(), 2);
+    assert_eq!(store.stats().journal_syncs, syncs + 2);
+}
+
+#[tokio::test]
 async fn a_store_that_is_closed_keeps_a_large_append_that_is_on_its_way() {
     let dir = tempfile::tempdir().unwrap();
     let (fs, store, topic) = opened(dir.path()).await;

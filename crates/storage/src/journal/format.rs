@@ -5,11 +5,12 @@
 //! note    file id u64 | number u64 | kind u32 | CRC32C u32 of those; at 512 the file's length (kind 1: groups are synced), at 1024 the last commit of a checkpoint,
 //!         at 1536 the last commit of the file, kind 1 if another file follows, 2 if the store was closed
 //! record  CRC32C u32 (seeded with the file id; of what follows) | payload length u32 | sequence u64 | payload: ops
-//! op      1 inline append  | 2 append whose bytes are in the segment, synced | 3 the same, not synced | 4 put | 5 delete
-//!         | 6 first of its record: all records before this one were synced before it was written
+//! op      1 inline append  | append whose bytes are in the segment: 2 synced before the record was written, 3 later, 8 meanwhile
+//!         | 4 put | 5 delete | first of its record: all records before this one were synced before it was written (6, of version 1),
+//!         | and with those before that number all that they name in segments (7, u64)
 //! append  topic id [16] | partition i32 | base offset i64 | next offset i64 | segment i64 | position u64 | now i64
-//!         | max timestamp i64 | length u32 | inline: bytes; else CRC32C u32 of the bytes (0 if synced),
-//!         | count u32 | the batches' headers, 61 bytes each
+//!         | max timestamp i64 | length u32 | inline: bytes; else u32 that says nothing, count u32
+//!         | the batches' headers, 61 bytes each
 //! put     tree u8 | key length u32 | key | value length u32 | value
 //! delete  tree u8 | key length u32 | key
 //! ```
@@ -22,7 +23,7 @@ use crate::meta::TreeId;
 use crate::topic::TopicId;
 
 pub(crate) const MAGIC: &[u8; 8] = b"OTTLAWAL";
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// Where records start: a page, so that the header's page is not written again with records.
 pub(crate) const HEADER_LEN: u64 = 4096;
 pub(crate) const RECORD_HEADER_LEN: usize = 16;
@@ -44,15 +45,25 @@ pub(crate) struct Place {
     pub max_timestamp: i64,
 }
 
+/// When bytes in a segment reached the device, and the record that names them was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenSynced {
+    /// Before the record was written: they are there.
+    Before,
+    /// While the record was synced. Nothing that follows the commit was in the journal before both were done.
+    Meanwhile,
+    /// Some time: what follows the commit is of no use without it.
+    Later,
+}
+
 /// Where an append's bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Body {
     Inline(Bytes),
-    /// In the segment already. `headers` are those of its batches, one after the other, so that recovery reads no segment.
+    /// In the segment already. `headers` are those of its batches, one after the other, so that recovery reads nothing that was synced.
     Segment {
         len: u32,
-        crc: u32,
-        synced: bool,
+        synced: WhenSynced,
         headers: Bytes,
     },
 }
@@ -113,6 +124,22 @@ fn seeded_crc(file_id: u64, bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&file_id.to_le_bytes()), bytes)
 }
 
+impl WhenSynced {
+    /// The op's number.
+    fn kind(self) -> u8 {
+        match self {
+            WhenSynced::Before => 2,
+            WhenSynced::Later => 3,
+            WhenSynced::Meanwhile => 8,
+        }
+    }
+
+    fn of(kind: u8) -> Option<WhenSynced> {
+        let all = [Self::Before, Self::Meanwhile, Self::Later];
+        all.into_iter().find(|when| when.kind() == kind)
+    }
+}
+
 impl JournalOp {
     pub fn encoded_len(&self) -> usize {
         match self {
@@ -129,7 +156,7 @@ impl JournalOp {
             JournalOp::Append(place, body) => {
                 let (kind, len) = match body {
                     Body::Inline(bytes) => (1, bytes.len() as u32),
-                    Body::Segment { len, synced, .. } => (if *synced { 2 } else { 3 }, *len),
+                    Body::Segment { len, synced, .. } => (synced.kind(), *len),
                 };
                 out.push(kind);
                 out.extend_from_slice(place.topic.as_bytes());
@@ -143,8 +170,8 @@ impl JournalOp {
                 out.extend_from_slice(&len.to_le_bytes());
                 match body {
                     Body::Inline(bytes) => out.extend_from_slice(bytes),
-                    Body::Segment { crc, headers, .. } => {
-                        out.extend_from_slice(&crc.to_le_bytes());
+                    Body::Segment { headers, .. } => {
+                        out.extend_from_slice(&[0; 4]);
                         let count = (headers.len() / batch::HEADER_LEN) as u32;
                         out.extend_from_slice(&count.to_le_bytes());
                         out.extend_from_slice(headers);
@@ -167,7 +194,7 @@ impl JournalOp {
     fn decode(r: &mut Reader<'_>) -> Option<JournalOp> {
         let kind = r.u8()?;
         match kind {
-            1..=3 => {
+            1..=3 | 8 => {
                 let place = Place {
                     topic: TopicId::from_bytes(r.take(16)?.try_into().ok()?),
                     partition: r.u32()? as i32,
@@ -179,18 +206,18 @@ impl JournalOp {
                     max_timestamp: r.u64()? as i64,
                 };
                 let len = r.u32()?;
-                let body = if kind == 1 {
-                    Body::Inline(Bytes::copy_from_slice(r.take(len as usize)?))
-                } else {
-                    Body::Segment {
-                        len,
-                        crc: r.u32()?,
-                        synced: kind == 2,
-                        headers: {
-                            let count = r.u32()? as usize;
-                            let len = count.checked_mul(batch::HEADER_LEN)?;
-                            Bytes::copy_from_slice(r.take(len)?)
-                        },
+                let body = match WhenSynced::of(kind) {
+                    None => Body::Inline(Bytes::copy_from_slice(r.take(len as usize)?)),
+                    Some(synced) => {
+                        r.u32()?;
+                        let count = r.u32()? as usize;
+                        let headers_len = count.checked_mul(batch::HEADER_LEN)?;
+                        let headers = Bytes::copy_from_slice(r.take(headers_len)?);
+                        Body::Segment {
+                            len,
+                            synced,
+                            headers,
+                        }
                     }
                 };
                 Some(JournalOp::Append(place, body))
@@ -218,27 +245,52 @@ pub(crate) fn record_len(ops: &[JournalOp]) -> usize {
 }
 
 /// Bytes that a record takes more if it begins a synced group.
-pub(crate) const GROUP_MARK_LEN: usize = 1;
-const GROUP_MARK: u8 = 6;
+pub(crate) const GROUP_MARK_LEN: usize = 1 + 8;
+const GROUP_MARK: u8 = 7;
+/// Of version 1, with which bytes in segments were synced before the record was written.
+const OLD_GROUP_MARK: u8 = 6;
 
 /// Whether a payload says that all records before it were synced before it was written.
 pub(crate) fn begins_synced_group(payload: &[u8]) -> bool {
-    payload.first() == Some(&GROUP_MARK)
+    matches!(payload.first(), Some(&(GROUP_MARK | OLD_GROUP_MARK)))
 }
 
-/// Appends a record to `out`. `begins_group`: all that the journal holds is synced.
+/// The first record of which a payload does not say that all it names in segments was synced. 0 if it says nothing of that.
+pub(crate) fn first_unsettled(payload: &[u8]) -> u64 {
+    split_mark(payload).map_or(0, |(first, _)| first)
+}
+
+/// What the mark says, and the ops behind it.
+fn split_mark(payload: &[u8]) -> Option<(u64, Reader<'_>)> {
+    let mut r = Reader(payload);
+    match payload.first() {
+        Some(&GROUP_MARK) => {
+            r.u8()?;
+            Some((r.u64()?, r))
+        }
+        Some(&OLD_GROUP_MARK) => {
+            r.u8()?;
+            Some((0, r))
+        }
+        _ => Some((0, r)),
+    }
+}
+
+/// Appends a record to `out`. `begins_group`: all that the journal holds is synced, and so is what records before this number name in
+/// segments.
 pub(crate) fn encode_record(
     out: &mut Vec<u8>,
     file_id: u64,
     seq: u64,
     ops: &[JournalOp],
-    begins_group: bool,
+    begins_group: Option<u64>,
 ) {
     let start = out.len();
     out.extend_from_slice(&[0; 8]);
     out.extend_from_slice(&seq.to_le_bytes());
-    if begins_group {
+    if let Some(first_unsettled) = begins_group {
         out.push(GROUP_MARK);
+        out.extend_from_slice(&first_unsettled.to_le_bytes());
     }
     for op in ops {
         op.encode(out);
@@ -262,8 +314,7 @@ pub(crate) fn decode_record(bytes: &[u8], file_id: u64) -> Option<(u64, &[u8], u
 
 /// The ops of a payload. `None` for an op that this version does not know: damage, since the CRC was right.
 pub(crate) fn decode_ops(payload: &[u8]) -> Option<Vec<JournalOp>> {
-    let marked = usize::from(begins_synced_group(payload));
-    let mut r = Reader(&payload[marked..]);
+    let (_, mut r) = split_mark(payload)?;
     let mut ops = Vec::new();
     while !r.0.is_empty() {
         ops.push(JournalOp::decode(&mut r)?);
@@ -314,9 +365,24 @@ mod tests {
                 place,
                 Body::Segment {
                     len: 70_000,
-                    crc: 1,
-                    synced: true,
+                    synced: WhenSynced::Before,
                     headers: Bytes::from_static(&[9; 61]),
+                },
+            ),
+            JournalOp::Append(
+                place,
+                Body::Segment {
+                    len: 80_000,
+                    synced: WhenSynced::Meanwhile,
+                    headers: Bytes::from_static(&[8; 122]),
+                },
+            ),
+            JournalOp::Append(
+                place,
+                Body::Segment {
+                    len: 90_000,
+                    synced: WhenSynced::Later,
+                    headers: Bytes::from_static(&[7; 61]),
                 },
             ),
             JournalOp::Meta {
@@ -335,7 +401,7 @@ mod tests {
     #[test]
     fn a_record_reads_back_as_written() {
         let mut out = Vec::new();
-        encode_record(&mut out, 4, 9, &ops(), false);
+        encode_record(&mut out, 4, 9, &ops(), None);
         assert_eq!(out.len(), record_len(&ops()));
         let (seq, payload, len) = decode_record(&out, 4).expect("whole");
         assert_eq!((seq, len), (9, out.len()));
@@ -345,24 +411,30 @@ mod tests {
     #[test]
     fn the_mark_of_a_group_is_no_op() {
         let mut out = Vec::new();
-        encode_record(&mut out, 4, 9, &ops(), true);
+        encode_record(&mut out, 4, 9, &ops(), Some(7));
         assert_eq!(out.len(), record_len(&ops()) + GROUP_MARK_LEN);
         let (_, payload, _) = decode_record(&out, 4).expect("whole");
         assert!(begins_synced_group(payload));
+        assert_eq!(first_unsettled(payload), 7);
         assert_eq!(decode_ops(payload), Some(ops()));
+        let of_version_1 = [&[OLD_GROUP_MARK], &payload[GROUP_MARK_LEN..]].concat();
+        assert!(begins_synced_group(&of_version_1));
+        assert_eq!(first_unsettled(&of_version_1), 0);
+        assert_eq!(decode_ops(&of_version_1), Some(ops()));
+        assert_eq!(decode_ops(&payload[..GROUP_MARK_LEN - 1]), None);
     }
 
     #[test]
     fn a_record_of_another_life_of_the_file_is_refused() {
         let mut out = Vec::new();
-        encode_record(&mut out, 4, 9, &ops(), false);
+        encode_record(&mut out, 4, 9, &ops(), None);
         assert!(decode_record(&out, 5).is_none());
     }
 
     #[test]
     fn every_cut_and_every_flipped_byte_of_a_record_is_noticed() {
         let mut out = Vec::new();
-        encode_record(&mut out, 4, 9, &ops(), false);
+        encode_record(&mut out, 4, 9, &ops(), None);
         for i in 0..out.len() {
             assert!(decode_record(&out[..i], 4).is_none());
             let mut bad = out.clone();

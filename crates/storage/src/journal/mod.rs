@@ -370,7 +370,7 @@ mod tests {
             }];
             let id = journal.reserve(format::record_len(&ops), 0).unwrap();
             let mut record = Vec::new();
-            format::encode_record(&mut record, id, 1, &ops, false);
+            format::encode_record(&mut record, id, 1, &ops, None);
             journal.write(&record, 1).unwrap();
             journal.sync().unwrap();
             fs.crash();
@@ -408,7 +408,7 @@ mod tests {
         let len = format::record_len(&ops) + format::GROUP_MARK_LEN;
         let id = journal.reserve(len, 0).unwrap();
         let mut record = Vec::new();
-        format::encode_record(&mut record, id, seq, &ops, true);
+        format::encode_record(&mut record, id, seq, &ops, Some(seq));
         journal.write(&record, seq).unwrap();
         journal.sync().unwrap();
     }
@@ -431,7 +431,7 @@ mod tests {
                 value: None,
             }];
             let mut record = Vec::new();
-            format::encode_record(&mut record, journal.current.id, 2, &ops, true);
+            format::encode_record(&mut record, journal.current.id, 2, &ops, Some(2));
             journal.write(&record, 2).unwrap();
             fs.fail_next_sync();
             journal.sync().unwrap_err();

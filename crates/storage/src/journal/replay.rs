@@ -15,6 +15,8 @@ pub(crate) struct Replay {
     pub last_seq: u64,
     /// Records that were handed out.
     pub replayed: u64,
+    /// What records before this one name in segments was synced.
+    pub first_unsettled: u64,
     /// Bytes of the first commit that was cut: not whole, or refused. What follows it is not counted.
     pub torn_bytes: u64,
     /// The commit at which `apply`, or the limit, cut the journal.
@@ -190,6 +192,7 @@ fn read_file(
                     path.display()
                 ))
             })?;
+            out.first_unsettled = format::first_unsettled(payload).max(out.first_unsettled);
             if seq >= limit || !apply(seq, ops)? {
                 out.cut_at = Some(seq);
                 out.torn_bytes += whole as u64;

@@ -207,7 +207,7 @@ impl Lives {
         let id = room?;
         let mut group = Vec::new();
         for (seq, ops) in (first..).zip(&ops) {
-            let begins = self.synced && group.is_empty();
+            let begins = (self.synced && group.is_empty()).then_some(first);
             format::encode_record(&mut group, id, seq, ops, begins);
             self.written.insert(seq, self.life);
         }

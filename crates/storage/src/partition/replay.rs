@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use ottla_codec::batch::{BatchHeader, HEADER_LEN};
+use ottla_codec::batch::{self, BatchHeader, HEADER_LEN};
 use ottla_codec::control::{self, Outcome};
 
 use super::files::{SegmentFile, SegmentId};
@@ -14,28 +14,36 @@ use crate::fs::OpenMode;
 use crate::journal::format::{Body, Place};
 
 impl Partition {
-    /// Whether bytes that were not synced before the journal named them are there.
-    pub(crate) fn has_bytes(&self, place: &Place, len: u32, crc: u32) -> bool {
+    /// Whether the bytes of an append are there that were not synced before the journal named them. Those that are, are written once more:
+    /// after a sync that failed they may be in memory alone, and no other sync would bring them to the device.
+    pub(crate) fn take_bytes(&self, place: &Place, headers: &Bytes) -> io::Result<bool> {
         if place.next_offset <= self.lock().end {
-            return true;
+            return Ok(true);
         }
-        let Ok(file) = self.file(SegmentId::appended(place.segment), SegmentFile::Log) else {
-            return false;
+        let file = match self.file(SegmentId::appended(place.segment), SegmentFile::Log) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(e),
         };
-        let mut found = 0;
-        let mut at = place.position;
-        let mut left = len as usize;
-        let mut buf = vec![0; left.min(256 << 10)];
-        while left > 0 {
-            let n = left.min(buf.len());
-            if file.read_exact_at(at, &mut buf[..n]).is_err() {
-                return false;
+        let mut position = place.position;
+        let mut bytes = Vec::new();
+        for header in headers.chunks(HEADER_LEN) {
+            let size = BatchHeader::parse(header)
+                .map_err(|e| damaged(e.to_string()))?
+                .size;
+            bytes.resize(size, 0);
+            match file.read_exact_at(position, &mut bytes) {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                Err(e) => return Err(e),
             }
-            found = crc32c::crc32c_append(found, &buf[..n]);
-            at += n as u64;
-            left -= n;
+            if bytes[..HEADER_LEN] != *header || batch::check_crc(&bytes).is_err() {
+                return Ok(false);
+            }
+            file.write_at(position, &[&bytes])?;
+            position += size as u64;
         }
-        found == crc
+        Ok(true)
     }
 
     /// Does an append of the journal again: what the catalogue has of it already is left as it is.

@@ -13,6 +13,9 @@ pub(super) struct Events {
     pub replaced: u64,
     /// Such that were deleted before that.
     pub overtaken: u64,
+    /// Commits of large appends that a recovery found in the journal and kept, not knowing that they were synced; and such that it left out.
+    pub kept_unsettled: u64,
+    pub left_out: u64,
     /// Crashes by what they came into.
     pub cut: BTreeMap<&'static str, u64>,
     pub disk: crate::fs::sim::SimStats,
@@ -32,6 +35,8 @@ impl Events {
         self.snapshots += other.snapshots;
         self.replaced += other.replaced;
         self.overtaken += other.overtaken;
+        self.kept_unsettled += other.kept_unsettled;
+        self.left_out += other.left_out;
         for (step, n) in other.cut {
             *self.cut.entry(step).or_default() += n;
         }
@@ -50,7 +55,8 @@ impl std::fmt::Display for Events {
         write!(
             f,
             "{} crashes ({} killed processes, {} power cuts; {} while opening), {} torn and {} lost writes, \
-             {} writes to a full disk, {} failed syncs, {} checkpoints, {} snapshots, {} runs of segments replaced ({} deleted before); crashes by step: {:?}",
+             {} writes to a full disk, {} failed syncs, {} checkpoints, {} snapshots, {} runs of segments replaced ({} deleted before), \
+             {} unsettled commits kept and {} left out; crashes by step: {:?}",
             self.crashes(),
             self.kills,
             self.disk.power_cuts,
@@ -63,6 +69,8 @@ impl std::fmt::Display for Events {
             self.snapshots,
             self.replaced,
             self.overtaken,
+            self.kept_unsettled,
+            self.left_out,
             self.cut,
         )
     }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -179,6 +180,9 @@ impl Simulation {
                 tuning(),
             ) {
                 Ok(store) => {
+                    let core = &store.inner().core;
+                    self.events.kept_unsettled += core.kept_unsettled.load(Ordering::Relaxed);
+                    self.events.left_out += core.left_out.load(Ordering::Relaxed);
                     self.store = Some(store);
                     return;
                 }
@@ -648,6 +652,8 @@ fn run_seeds(durability: Durability) {
             for step in ["large appends, written", "large appends, synced"] {
                 assert!(cut(step) > 0, "no crash came into: {step}");
             }
+            let unsettled = [events.kept_unsettled, events.left_out];
+            assert!(unsettled.iter().all(|n| *n > 20), "{unsettled:?}");
         }
         assert!(events.replaced > 300 && events.overtaken > 0);
         let disk = events.disk;

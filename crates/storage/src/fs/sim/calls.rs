@@ -58,9 +58,15 @@ impl File for SimFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut disk = self.fs.disk.lock();
-        disk.sync_tick(self.generation)?;
-        disk.inodes.get_mut(&self.inode).ok_or_else(gone)?.sync();
-        Ok(())
+        let synced = disk.sync_tick(self.generation);
+        let cleans = synced.is_err() && std::mem::take(&mut disk.cleans_failed);
+        let inode = disk.inodes.get_mut(&self.inode).ok_or_else(gone)?;
+        match &synced {
+            Ok(()) => inode.sync(),
+            Err(_) if cleans => inode.pending.retain(|p| matches!(p, Pending::SetLen(_))),
+            Err(_) => {}
+        }
+        synced
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

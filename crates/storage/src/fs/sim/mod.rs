@@ -95,6 +95,8 @@ struct Disk {
     fuse: Option<u64>,
     crashed: bool,
     fail_next_sync: bool,
+    /// What it should have synced is lost if the power goes, whatever is synced later.
+    cleans_failed: bool,
     calls: u64,
     stats: SimStats,
 }
@@ -296,6 +298,7 @@ impl SimFs {
             fuse: None,
             crashed: false,
             fail_next_sync: false,
+            cleans_failed: false,
             calls: 0,
             stats: SimStats::default(),
         };
@@ -389,6 +392,7 @@ impl SimFs {
         disk.crashed = false;
         disk.fuse = None;
         disk.fail_next_sync = false;
+        disk.cleans_failed = false;
     }
 
     /// The process dies; the operating system lives: nothing is lost, what was open fails from here on.
@@ -398,6 +402,7 @@ impl SimFs {
         disk.crashed = false;
         disk.fuse = None;
         disk.fail_next_sync = false;
+        disk.cleans_failed = false;
     }
 
     /// Whether the fuse has burnt.
@@ -414,6 +419,14 @@ impl SimFs {
     /// The next sync of a file fails.
     pub fn fail_next_sync(&self) {
         self.disk.lock().fail_next_sync = true;
+    }
+
+    /// The same of a file, and as Linux has it: the pages that were not written are clean from then on. They can be read, and no later sync
+    /// brings them to the disk.
+    pub fn fail_next_sync_and_clean(&self) {
+        let mut disk = self.disk.lock();
+        disk.fail_next_sync = true;
+        disk.cleans_failed = true;
     }
 
     /// What happened so far.
