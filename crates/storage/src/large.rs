@@ -1,7 +1,7 @@
 //! Large appends go to their segments before the journal names them. In a store that syncs each group, threads of
 //! their own do that, so that small commits to other partitions do not wait for it: one writes what comes, and has the device begin with
 //! it, while others wait for the device to take what came before. Each of those waits for one segment at a time, so that what goes to one
-//! segment does not wait for another. The journal has its record of them synced meanwhile; they are kept when both are there.
+//! segment does not wait for another; beside small commits, which wait for the same device, only one of them is at work. The journal has its record of them synced meanwhile; they are kept when both are there.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -20,8 +20,12 @@ use crate::queue::{Arrived, Job};
 use crate::store::Inner;
 use crate::writer::show;
 
-/// How many segments are synced at once. More gain nothing: the file system commits one after the other.
-pub(crate) const SYNCED_AT_ONCE: usize = 3;
+/// How many segments are synced at once. More gain nothing: the file system commits one after the other, and the journal has its own.
+pub(crate) const SYNCED_AT_ONCE: usize = 2;
+/// The same beside small commits: they wait for the same device.
+const SYNCED_BESIDE_SMALL: usize = 1;
+/// After so many groups without a small commit none is expected.
+const GROUPS_WITHOUT_SMALL: u32 = 8;
 /// Bytes after which what was written goes on to its sync, before more is written.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
 
@@ -87,6 +91,8 @@ struct State {
     tasks: usize,
     /// By commit.
     landing: HashMap<u64, Landing>,
+    /// Groups without a small commit until none is expected.
+    beside_small: u32,
     stop: bool,
 }
 
@@ -150,6 +156,13 @@ impl State {
     fn next_task(&mut self) -> Option<Task> {
         if self.to_sync.is_empty() && self.syncing.is_empty() && !self.is_writing {
             return self.failed.take().map(Task::Tell);
+        }
+        let at_once = match self.beside_small {
+            0 => SYNCED_AT_ONCE,
+            _ => SYNCED_BESIDE_SMALL,
+        };
+        if self.syncing.len() >= at_once {
+            return None;
         }
         let free = |w: &Written| !self.syncing.contains(&w.key);
         let next = self.to_sync.iter().position(free)?;
@@ -217,6 +230,15 @@ impl LargeAppends {
         if let Some(landing) = self.state.lock().landing.get_mut(&commit) {
             landing.is_journaled = true;
         }
+    }
+
+    /// The journal had a group of commits, with small ones among them or not.
+    pub fn saw_group(&self, any_small: bool) {
+        let mut state = self.state.lock();
+        state.beside_small = match any_small {
+            true => GROUPS_WITHOUT_SMALL,
+            false => state.beside_small.saturating_sub(1),
+        };
     }
 
     /// Whether something is written, and waits to be synced.
@@ -343,7 +365,10 @@ impl Inner {
         let queue = &self.core.queue;
         match task {
             Task::Sync(written) => {
-                let synced = MutexGuard::unlocked(&mut state, || sync_file(&*written.file));
+                let synced = MutexGuard::unlocked(&mut state, || {
+                    queue.call();
+                    sync_file(&*written.file)
+                });
                 let landed = state.settle(written.commits);
                 if !landed.is_empty() || synced.is_err() {
                     MutexGuard::unlocked(&mut state, || self.tell_landed(landed, synced));
@@ -357,6 +382,9 @@ impl Inner {
         // Only now: who waits for the rest of all must find what they told.
         state.tasks -= 1;
         self.core.large.rests.notify_all();
+        if !state.to_sync.is_empty() {
+            self.core.large.sync.notify_one();
+        }
         state
     }
 }
@@ -495,11 +523,13 @@ mod tests {
     fn a_commit_is_there_once_all_its_segments_are_synced() {
         let mut state = State::default();
         assert_eq!(write(&mut state, &[(5, &[1, 2]), (6, &[2]), (8, &[3])]), 3);
-        let tasks = [(); 3].map(|()| take(&mut state).unwrap());
-        assert_eq!(tasks, [(1, vec![5]), (2, vec![5, 6]), (3, vec![8])]);
+        let tasks = [(); SYNCED_AT_ONCE].map(|()| take(&mut state).unwrap());
+        assert_eq!(tasks, [(1, vec![5]), (2, vec![5, 6])]);
         assert_eq!(take(&mut state), None);
-        let [first, second, third] = tasks;
+        let [first, second] = tasks;
         assert_eq!(settle(&mut state, second), [6]);
+        let third = take(&mut state).unwrap();
+        assert_eq!(third, (3, vec![8]));
         assert_eq!(settle(&mut state, third), [8]);
         assert_eq!(settle(&mut state, first), [5]);
         assert!(state.landing.is_empty() && state.is_resting());
@@ -517,6 +547,22 @@ mod tests {
         let second = take(&mut state).unwrap();
         assert_eq!(second, (1, vec![2, 3]));
         assert_eq!(settle(&mut state, second), [2, 3]);
+    }
+
+    #[test]
+    fn one_segment_at_a_time_is_synced_beside_small_commits() {
+        let large = LargeAppends::default();
+        write(&mut large.state.lock(), &[(1, &[1]), (2, &[2]), (3, &[3])]);
+        large.saw_group(true);
+        for _ in 1..GROUPS_WITHOUT_SMALL {
+            large.saw_group(false);
+        }
+        let first = take(&mut large.state.lock());
+        assert_eq!(first, Some((1, vec![1])));
+        assert_eq!(take(&mut large.state.lock()), None);
+        large.saw_group(false);
+        assert_eq!(take(&mut large.state.lock()), Some((2, vec![2])));
+        assert_eq!(take(&mut large.state.lock()), None);
     }
 
     #[test]

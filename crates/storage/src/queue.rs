@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{GroupError, StoreError};
 use crate::journal::format::JournalOp;
@@ -93,6 +93,8 @@ struct State {
     next_seq: u64,
     jobs: Vec<Job>,
     large: Vec<Arrived>,
+    /// What large appends have come to does not wait for other commits.
+    is_called: bool,
     writer_waits: bool,
     stop: bool,
     mode: Mode,
@@ -123,6 +125,7 @@ impl Queue {
                 next_seq: last_seq + 1,
                 jobs: Vec::new(),
                 large: Vec::new(),
+                is_called: false,
                 writer_waits: false,
                 stop: false,
                 mode: Mode::Open,
@@ -187,10 +190,26 @@ impl Queue {
         self.state.lock().next_seq - 1
     }
 
-    /// Tells of a step on the way of large appends.
+    /// Tells of a step on the way of large appends. Bytes that are written may wait for [`Queue::call`].
     pub fn arrived(&self, step: Arrived) {
         let mut state = self.state.lock();
+        let may_wait = matches!(step, Arrived::Written(_));
         state.large.push(step);
+        if !may_wait {
+            self.call_locked(state);
+        }
+    }
+
+    /// The device begins with large appends that are written: the journal's turn to have them, with all that came until now.
+    pub fn call(&self) {
+        let state = self.state.lock();
+        if !state.large.is_empty() {
+            self.call_locked(state);
+        }
+    }
+
+    fn call_locked(&self, mut state: MutexGuard<'_, State>) {
+        state.is_called = true;
         let wake = std::mem::take(&mut state.writer_waits);
         drop(state);
         if wake {
@@ -217,7 +236,8 @@ impl Queue {
     pub fn wait(&self, spare: Vec<Job>, large_to_come: bool) -> Option<Arrivals> {
         let mut state = self.state.lock();
         loop {
-            if !state.jobs.is_empty() || !state.large.is_empty() {
+            if !state.jobs.is_empty() || state.is_called {
+                state.is_called = false;
                 return Some(Arrivals {
                     jobs: std::mem::replace(&mut state.jobs, spare),
                     large: std::mem::take(&mut state.large),
@@ -230,7 +250,7 @@ impl Queue {
             if matches!(state.mode, Mode::DiskFull) {
                 let timed_out = self.work.wait_for(&mut state, PROBE_INTERVAL).timed_out();
                 state.writer_waits = false;
-                if timed_out && state.jobs.is_empty() && state.large.is_empty() && !state.stop {
+                if timed_out && state.jobs.is_empty() && !state.is_called && !state.stop {
                     return Some(Arrivals {
                         jobs: spare,
                         large: Vec::new(),

@@ -352,6 +352,8 @@ impl Inner {
             let group = &ready[done..done + len];
             match writer.write_group(&self.core, group) {
                 Ok(before) => {
+                    let any_small = group.iter().any(|job| job.large == Large::None);
+                    self.core.large.saw_group(any_small);
                     for run in group.chunk_by(|a, b| a.is_settled() == b.is_settled()) {
                         if run[0].is_settled() {
                             self.publish(&mut writer, run);

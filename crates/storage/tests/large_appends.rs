@@ -160,11 +160,17 @@ async fn large_appends_to_other_partitions_do_not_wait_for_the_disk_to_take_one(
         let partition = store.partition(&topic.id, index).unwrap();
         partition.append(bytes, &headers, NOW).unwrap().commit
     };
+    let patiently = |commit| tokio::time::timeout(PATIENCE, store.durable(commit));
+    // The topic was a small commit, and beside those one segment is synced at a time, for a while.
+    for _ in 0..8 {
+        let other = begin(1, &[&large]);
+        patiently(other).await.expect("nothing is held").unwrap();
+    }
     let held = fs.hold_segments_of("orders-0");
     let slow = begin(0, &[&large]);
-    for round in 0..3 {
+    for round in 8..11 {
         let other = begin(1, &[&large]);
-        let kept = tokio::time::timeout(PATIENCE, store.durable(other)).await;
+        let kept = patiently(other).await;
         kept.expect("its segment is not held").unwrap();
         let partition = store.partition(&topic.id, 1).unwrap();
         assert_eq!(partition.high_watermark(), round + 1);
@@ -175,10 +181,36 @@ async fn large_appends_to_other_partitions_do_not_wait_for_the_disk_to_take_one(
 
     drop(held);
     for commit in [slow].into_iter().chain(behind) {
+        patiently(commit).await.expect("nothing holds it").unwrap();
+    }
+    assert_eq!(store.partition(&topic.id, 0).unwrap().high_watermark(), 4);
+}
+
+#[tokio::test]
+async fn beside_small_commits_the_disk_takes_one_large_append_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fs, store, topic) = opened(dir.path()).await;
+    let change = || store.durable(store.commit(vec![put("k")]).unwrap());
+    change().await.unwrap();
+    let held = fs.hold_segments();
+    let used = fs.used();
+    let begin = |index| {
+        let (bytes, headers) = batch(&[&[8; 100_000]], 1000);
+        let partition = store.partition(&topic.id, index).unwrap();
+        partition.append(bytes, &headers, NOW).unwrap().commit
+    };
+    let commits = [begin(0), begin(1)];
+    until(&|| fs.used() > used + 200_000, "both are written").await;
+    until(&|| fs.waiting() > 0, "one goes to the disk").await;
+    for _ in 0..20 {
+        change().await.unwrap();
+        assert_eq!(fs.waiting(), 1);
+    }
+    drop(held);
+    for commit in commits {
         let kept = tokio::time::timeout(PATIENCE, store.durable(commit)).await;
         kept.expect("nothing holds it").unwrap();
     }
-    assert_eq!(store.partition(&topic.id, 0).unwrap().high_watermark(), 4);
 }
 
 #[tokio::test]
