@@ -124,6 +124,8 @@ pub(crate) fn open(
             tracing::error!(%damage, "the journal is damaged, and cut as the settings say: commits are lost");
             lost = Some(damage);
         }
+        // It is about to be shown to consumers, and files are removed as it says: no power cut may take it back.
+        looked.write_again(&*fs).map_err(io_error)?;
         let found = if looked.replayed == 0 {
             looked
         } else {

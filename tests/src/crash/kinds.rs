@@ -200,7 +200,11 @@ fn fail_sync(broker: &mut Broker, random: &mut StdRng) -> u64 {
     }
     thread::sleep(Duration::from_millis(random.random_range(0..200)));
     assert!(!broker.has_ended(), "a failed sync ends the broker");
-    broker.cut_power(random.random());
+    match random.random() {
+        true => drop(broker.cut_power(random.random())),
+        // What was not synced can still be read, and a power cut after the next start takes it.
+        false => broker.kill(),
+    }
     1
 }
 

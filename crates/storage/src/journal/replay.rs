@@ -35,6 +35,36 @@ pub(crate) struct Replay {
     pub damage: Option<JournalDamage>,
     /// Where the journal was cut: file and position.
     pub torn_at: Option<(PathBuf, u64)>,
+    /// Records of which no later one says that they were synced.
+    unsynced: Vec<Part>,
+}
+
+/// A part of a file.
+#[derive(Debug)]
+struct Part {
+    path: PathBuf,
+    start: u64,
+    end: u64,
+}
+
+impl Replay {
+    /// Makes what was found durable. A sync alone does not do that: after one that failed, records may be in the page cache and nowhere
+    /// else, and a later one does not bring them to the device unless they are written again.
+    pub fn write_again(&self, fs: &dyn Fs) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for Part { path, start, end } in &self.unsynced {
+            let file = fs.open(path, OpenMode::Write)?;
+            let mut position = *start;
+            while position < *end {
+                bytes.resize(Window::BLOCK.min(end - position) as usize, 0);
+                file.read_exact_at(position, &mut bytes)?;
+                file.write_at(position, &[&bytes])?;
+                position += bytes.len() as u64;
+            }
+            file.sync_data()?;
+        }
+        Ok(())
+    }
 }
 
 /// A file with a sound header.
@@ -168,9 +198,7 @@ fn read_file(
         notes,
         path,
     } = headed;
-    let file = fs.open(path, OpenMode::Write)?;
-    // What a killed process wrote may be in the page cache only; what is replayed is shown to consumers, so it must last.
-    file.sync_data()?;
+    let file = fs.open(path, OpenMode::Read)?;
     let len = file.len()?;
     let mut window = Window {
         file: &*file,
@@ -179,12 +207,22 @@ fn read_file(
         start: 0,
     };
     let mut position = HEADER_LEN;
+    // Where the records begin of which none behind them says that they were synced.
+    let mut unsynced = HEADER_LEN;
+    let part = |start, end| {
+        let path = path.clone();
+        (start < end).then_some(Part { path, start, end })
+    };
     let mut before = header.after_seq;
     while let Some((seq, payload, whole)) = format::decode_record(window.record()?, header.id) {
         if !may_follow(seq, before) {
             break;
         }
         before = seq;
+        if format::begins_synced_group(payload) {
+            out.unsynced.clear();
+            unsynced = position;
+        }
         if seq > out.last_seq {
             let ops = format::decode_ops(payload).ok_or_else(|| {
                 ReplayError::Unknown(format!(
@@ -197,6 +235,7 @@ fn read_file(
                 out.cut_at = Some(seq);
                 out.torn_bytes += whole as u64;
                 out.torn_at = Some((path.clone(), position));
+                out.unsynced.extend(part(unsynced, position));
                 return Ok(true);
             }
             out.last_seq = seq;
@@ -205,6 +244,7 @@ fn read_file(
         window.start += whole;
         position += whole as u64;
     }
+    out.unsynced.extend(part(unsynced, position));
     // A torn write leaves one of the sequence numbers that would have been next; anything else is an earlier life of the file.
     let rest = window.record()?;
     let next = rest

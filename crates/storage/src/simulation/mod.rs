@@ -358,7 +358,10 @@ impl Simulation {
                 "snapshot"
             }
             96 if self.rng.random_bool(0.2) => {
-                self.fs.fail_next_sync();
+                match self.rng.random_bool(0.5) {
+                    true => self.fs.fail_next_sync(),
+                    false => self.fs.fail_next_sync_and_clean(),
+                }
                 "fail a sync"
             }
             _ => {
