@@ -52,6 +52,8 @@ pub(crate) fn open(
         path: dir.to_owned(),
         reason,
     };
+    fs.write_meta_again(&datadir::meta_dir(dir))
+        .map_err(io_error)?;
     let mut meta = fs
         .open_meta(&datadir::meta_dir(dir))
         .map_err(|e| match e.kind() {

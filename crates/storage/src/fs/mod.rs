@@ -111,6 +111,9 @@ pub trait Fs: Send + Sync {
     fn available_bytes(&self, path: &Path) -> io::Result<u64>;
     /// Takes an exclusive lock that ends with the returned value or the process.
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>, LockError>;
+    /// Has the device hold what can be read of the catalogue's key-value store in `dir`, if there is one, whatever became of syncs before. Nobody may have
+    /// it open.
+    fn write_meta_again(&self, dir: &Path) -> io::Result<()>;
     /// Opens the catalogue's key-value store in `dir`.
     fn open_meta(&self, dir: &Path) -> io::Result<Box<dyn MetaStore>>;
 }

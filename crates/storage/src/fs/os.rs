@@ -228,6 +228,10 @@ impl Fs for OsFs {
         Ok(Box::new(file))
     }
 
+    fn write_meta_again(&self, dir: &Path) -> io::Result<()> {
+        crate::meta::write_sled_again(dir)
+    }
+
     fn open_meta(&self, dir: &Path) -> io::Result<Box<dyn MetaStore>> {
         Ok(Box::new(SledMeta::open(dir)?))
     }

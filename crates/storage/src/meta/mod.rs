@@ -8,7 +8,7 @@ mod sled;
 
 pub(crate) use overlay::Overlay;
 pub(crate) use sim::SimMeta;
-pub(crate) use sled::SledMeta;
+pub(crate) use sled::{SledMeta, write_again as write_sled_again};
 
 use crate::store::Tree;
 

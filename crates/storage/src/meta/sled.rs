@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use parking_lot::RwLock;
@@ -61,6 +62,35 @@ impl SledMeta {
         let tree = open.db.open_tree([id]).map_err(io_error)?;
         open.trees.push((id, tree.clone()));
         Ok(tree)
+    }
+}
+
+/// Has the device hold what can be read of a catalogue that nobody has open, if there is one. A sync alone does not do that: after one that failed the
+/// kernel takes pages for clean that are nowhere but in its cache, and sled goes on after what it finds there.
+pub(crate) fn write_again(dir: &Path) -> io::Result<()> {
+    let locked = match fs::File::open(dir.join(LOCKED_FILE)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    flock(&locked, FlockOperation::LockExclusive)?;
+    let write: Fsync = Box::new(|path| match path.is_dir() {
+        true => fs::File::open(path)?.sync_all(),
+        false => write_file_again(path),
+    });
+    sync_tree(dir, &write)
+}
+
+fn write_file_again(path: &Path) -> io::Result<()> {
+    let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
+    let mut block = vec![0; 256 * 1024];
+    let mut position = 0;
+    loop {
+        let n = file.read_at(&mut block, position)?;
+        if n == 0 {
+            return file.sync_all();
+        }
+        file.write_all_at(&block[..n], position)?;
+        position += n as u64;
     }
 }
 

@@ -261,6 +261,10 @@ impl Fs for ObservedFs {
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>, LockError> {
         OsFs.lock(path)
     }
+    fn write_meta_again(&self, dir: &Path) -> io::Result<()> {
+        OsFs.write_meta_again(dir)
+    }
+
     fn open_meta(&self, dir: &Path) -> io::Result<Box<dyn MetaStore>> {
         OsFs.open_meta(dir)
     }

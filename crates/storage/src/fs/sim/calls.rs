@@ -312,6 +312,10 @@ impl Fs for SimFs {
         Ok(Box::new(()))
     }
 
+    fn write_meta_again(&self, dir: &Path) -> io::Result<()> {
+        self.write_rows_again(dir)
+    }
+
     fn open_meta(&self, dir: &Path) -> io::Result<Box<dyn MetaStore>> {
         Ok(Box::new(SimMeta::new(self.clone(), dir.to_owned())))
     }

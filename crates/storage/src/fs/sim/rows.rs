@@ -97,10 +97,28 @@ impl SimFs {
         Ok(())
     }
 
-    pub(crate) fn meta_sync(&self, dir: &Path) -> io::Result<()> {
+    pub(super) fn write_rows_again(&self, dir: &Path) -> io::Result<()> {
         let mut disk = self.disk.lock();
         let generation = disk.generation;
         disk.sync_tick(generation)?;
+        let disk = &mut *disk;
+        disk.pending_meta.retain(|(of, _)| of != dir);
+        disk.durable_meta.retain(|(of, _, _), _| of != dir);
+        let rows = disk.meta.iter().filter(|((of, _, _), _)| of == dir);
+        disk.durable_meta
+            .extend(rows.map(|(key, value)| (key.clone(), value.clone())));
+        Ok(())
+    }
+
+    pub(crate) fn meta_sync(&self, dir: &Path) -> io::Result<()> {
+        let mut disk = self.disk.lock();
+        let generation = disk.generation;
+        if let Err(e) = disk.sync_tick(generation) {
+            if std::mem::take(&mut disk.cleans_failed) {
+                disk.pending_meta.retain(|(of, _)| of != dir);
+            }
+            return Err(e);
+        }
         let (synced, others) = std::mem::take(&mut disk.pending_meta)
             .into_iter()
             .partition(|(of, _)| of == dir);

@@ -197,6 +197,10 @@ impl Fs for Interposed {
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>, LockError> {
         self.fs.lock(path)
     }
+    fn write_meta_again(&self, dir: &Path) -> io::Result<()> {
+        self.fs.write_meta_again(dir)
+    }
+
     fn open_meta(&self, dir: &Path) -> io::Result<Box<dyn MetaStore>> {
         self.fs.open_meta(dir)
     }
