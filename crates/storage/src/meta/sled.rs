@@ -276,4 +276,38 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_catalogue_that_is_written_again_is_the_same() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let dir = dir.path().join("meta");
+        write_again(&dir).expect("there is none");
+        assert!(!dir.exists());
+        let meta = SledMeta::open(&dir).expect("open");
+        write(&meta, 0..700);
+        meta.sync().expect("synced");
+        meta.close();
+        let mut before = Platter::default();
+        let mut after = Platter::default();
+        sync_all(&dir, &mut before);
+        write_again(&dir).expect("written");
+        sync_all(&dir, &mut after);
+        assert!(before.files.len() > 3, "{:?}", before.files.keys());
+        assert!(before.files == after.files && before.names == after.names);
+        let meta = SledMeta::open(&dir).expect("open");
+        assert!(meta.get(2, &699u32.to_be_bytes()).expect("read").is_some());
+    }
+
+    fn sync_all(dir: &Path, platter: &mut Platter) {
+        let mut paths = vec![dir.to_owned(), dir.join("blobs")];
+        while let Some(path) = paths.pop() {
+            platter.fsync(&path).expect("there");
+            if path.is_dir() {
+                let entries = fs::read_dir(&path).expect("there");
+                let files = entries.map(|e| e.expect("there").path());
+                paths.extend(files.filter(|p| !p.is_dir()));
+            }
+        }
+        platter.names.sort();
+    }
 }
